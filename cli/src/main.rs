@@ -1,0 +1,3 @@
+//! The `choria` command.
+
+fn main() {}
