@@ -1,0 +1,21 @@
+//! `choria tool`: utilities.
+
+pub(crate) mod config;
+
+use crate::Global;
+use clap::Subcommand;
+use std::process::ExitCode;
+
+/// The subcommands of `choria tool`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tool {
+    /// Shows the active configuration and describes its keys
+    Config(config::ConfigArguments),
+}
+
+/// Runs one utility.
+pub(crate) fn run(tool: Tool, global: &Global) -> anyhow::Result<ExitCode> {
+    match tool {
+        Tool::Config(arguments) => config::run(&arguments, global.config.as_deref()),
+    }
+}

@@ -1,0 +1,1 @@
+//! Durations as the command line reads and prints them.
