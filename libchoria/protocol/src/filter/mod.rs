@@ -1,0 +1,100 @@
+//! Which nodes a request is for: the wire form of filters (spec 02 §6).
+
+use serde::de::{Deserializer, Error as _};
+use serde::{Deserialize, Serialize, Serializer};
+use std::collections::BTreeMap;
+
+/// The `filter` of a request, equal in both protocol versions; the five lists are always written.
+///
+/// A filter whose five lists are empty matches every node.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Filter {
+    /// Facts of the node; all must match.
+    #[serde(rename = "fact")]
+    pub facts: Vec<FactFilter>,
+    /// Names of configuration classes or `/expression/`; all must match.
+    #[serde(rename = "cf_class")]
+    pub classes: Vec<String>,
+    /// Names of agents or `/expression/`; all must match.
+    #[serde(rename = "agent", default)]
+    pub agents: Vec<String>,
+    /// Names of nodes or `/expression/`; one must match.
+    #[serde(rename = "identity")]
+    pub identities: Vec<String>,
+    /// Compound filters, combined by the score of spec 02 §7.
+    pub compound: Vec<Compound>,
+}
+
+/// One condition on a fact.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct FactFilter {
+    /// Path of the fact in gjson syntax; not empty.
+    #[serde(deserialize_with = "non_empty")]
+    pub fact: String,
+    /// How the fact is compared with `value`.
+    pub operator: Operator,
+    /// What the fact is compared with; not empty.
+    #[serde(deserialize_with = "non_empty")]
+    pub value: String,
+}
+
+/// The comparisons that may stand in a [`FactFilter`].
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum Operator {
+    /// `==`
+    #[serde(rename = "==")]
+    Equal,
+    /// `!=`
+    #[serde(rename = "!=")]
+    NotEqual,
+    /// `=~`
+    #[serde(rename = "=~")]
+    Matches,
+    /// `<`
+    #[serde(rename = "<")]
+    Less,
+    /// `<=`
+    #[serde(rename = "<=")]
+    LessOrEqual,
+    /// `>`
+    #[serde(rename = ">")]
+    Greater,
+    /// `>=`
+    #[serde(rename = ">=")]
+    GreaterOrEqual,
+}
+
+/// One entry of the `compound` list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Compound {
+    /// An expression, on the wire `[{"expr": …}]`.
+    Expression(String),
+    /// Any other entry, such as the `statement` lists of old clients. It is kept as it came and matches no node.
+    Unsupported(Vec<BTreeMap<String, String>>),
+}
+
+impl Serialize for Compound {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Expression(text) => [[("expr", text)].into_iter().collect::<BTreeMap<_, _>>()].serialize(serializer),
+            Self::Unsupported(entry) => entry.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Compound {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut entry = Vec::<BTreeMap<String, String>>::deserialize(deserializer)?;
+        let expression = match entry.as_mut_slice() {
+            [only] => only.remove("expr"),
+            _ => None,
+        };
+        Ok(expression.map_or(Self::Unsupported(entry), Self::Expression))
+    }
+}
+
+/// A string of at least one character.
+fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() { Err(D::Error::custom("fact and value of a fact filter must not be empty")) } else { Ok(text) }
+}
