@@ -64,6 +64,22 @@ pub enum Operator {
     GreaterOrEqual,
 }
 
+impl Operator {
+    /// The operator as written in messages and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+            Self::Matches => "=~",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+}
+
 /// One entry of the `compound` list.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Compound {
