@@ -1,0 +1,191 @@
+//! Verifying tokens: who is trusted to issue them, and the rules in their order (spec 01 §2, §5).
+
+use crate::claims::{ClientClaims, Kind, ProvisioningClaims, ServerClaims, check_kind};
+use crate::encoded::Encoded;
+use crate::invalid::Invalid;
+use crate::key::{PublicKey, Signature};
+use crate::key_file::{RsaPublicKey, VerificationKey};
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::time::SystemTime;
+
+/// Who is trusted to issue tokens (spec 01 §5.3).
+#[derive(Clone, Debug)]
+pub struct TrustRoots {
+    trusted: Trusted,
+    direct: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Trusted {
+    Issuers(BTreeMap<String, PublicKey>),
+    Signers(Vec<VerificationKey>),
+}
+
+/// Claims of a token whose signature, times and kind were verified. Made by [`TrustRoots`] only.
+///
+/// Time goes on after that: who keeps these asks [`Verified::check_times`] again before each use.
+#[derive(Clone, Debug)]
+pub struct Verified<T>(T);
+
+impl TrustRoots {
+    /// Trusts one organization issuer for each organization unit, the name in the token's `ou`. A token of any other
+    /// organization is refused.
+    #[must_use]
+    pub fn issuers(issuers: BTreeMap<String, PublicKey>) -> Self {
+        Self { trusted: Trusted::Issuers(issuers), direct: false }
+    }
+
+    /// Trusts each of these keys for every organization. They are tried in order until one fits, or the token is found
+    /// expired or of the wrong kind. None at all refuses every token.
+    #[must_use]
+    pub fn signers(keys: Vec<VerificationKey>) -> Self {
+        Self { trusted: Trusted::Signers(keys), direct: false }
+    }
+
+    /// Also lets a configured key be that of a chain issuer, whose tokens are then accepted without proof that an
+    /// organization appointed it: needed where an AAA service is configured with its own signer's key (spec 01 §5.1).
+    #[must_use]
+    pub fn with_chain_issuers(mut self) -> Self {
+        self.direct = true;
+        self
+    }
+
+    /// Verifies a client token.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn verify_client(&self, token: &str, now: SystemTime) -> Result<Verified<ClientClaims>, Invalid> {
+        self.verify(token, now)
+    }
+
+    /// Verifies a server token.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn verify_server(&self, token: &str, now: SystemTime) -> Result<Verified<ServerClaims>, Invalid> {
+        self.verify(token, now)
+    }
+
+    /// Verifies a provisioning token, which a trusted key must have signed itself: chains of trust are not followed.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn verify_provisioning(&self, token: &str, now: SystemTime) -> Result<Verified<ProvisioningClaims>, Invalid> {
+        self.verify(token, now)
+    }
+
+    fn verify<T: Kind>(&self, token: &str, now: SystemTime) -> Result<Verified<T>, Invalid> {
+        let token = Encoded::<T>::parse(token)?;
+        match &self.trusted {
+            Trusted::Issuers(issuers) => {
+                let organization = token.claims.organization();
+                let unknown = || Invalid::UnknownIssuer(organization.chars().take(64).collect());
+                let key = VerificationKey::Ed25519(*issuers.get(organization).ok_or_else(unknown)?);
+                judge(&token, &key, self.direct, now)?;
+            }
+            Trusted::Signers(keys) => {
+                let mut verdict = Err(Invalid::NoTrust);
+                for key in keys {
+                    verdict = judge(&token, key, self.direct, now);
+                    if matches!(verdict, Ok(()) | Err(Invalid::Expired | Invalid::Purpose { .. })) {
+                        break;
+                    }
+                }
+                verdict?;
+            }
+        }
+        Ok(Verified(token.claims.complete()))
+    }
+}
+
+#[expect(private_bounds, reason = "the kinds of token are the three claims types of this crate")]
+impl<T: Kind> Verified<T> {
+    /// Whether the token may still be used at `now`. The signature is not verified again.
+    ///
+    /// # Errors
+    /// [`Invalid::Expired`] or [`Invalid::NotYetValid`].
+    pub fn check_times(&self, now: SystemTime) -> Result<(), Invalid> {
+        check_times(&self.0, now)?;
+        check_issuer_expiry(&self.0, now)
+    }
+
+    /// The claims, for keeping them apart from their proof.
+    #[must_use]
+    pub fn into_claims(self) -> T {
+        self.0
+    }
+}
+
+impl<T> Deref for Verified<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// Every rule for a token under one key, in the order of spec 01 §5: algorithm, key, chain, signature, times, kind,
+/// issuer's expiry.
+fn judge<T: Kind>(token: &Encoded<'_, T>, key: &VerificationKey, direct: bool, now: SystemTime) -> Result<(), Invalid> {
+    match (token.algorithm.as_str(), key) {
+        ("EdDSA", VerificationKey::Ed25519(key)) => check_ed25519(token, key, direct)?,
+        ("RS256", VerificationKey::Rsa(key)) => check_rsa(token, key, jsonwebtoken::Algorithm::RS256)?,
+        ("RS384", VerificationKey::Rsa(key)) => check_rsa(token, key, jsonwebtoken::Algorithm::RS384)?,
+        ("RS512", VerificationKey::Rsa(key)) => check_rsa(token, key, jsonwebtoken::Algorithm::RS512)?,
+        ("EdDSA", _) => return Err(Invalid::KeyKind { needed: "ed25519" }),
+        ("RS256" | "RS384" | "RS512", _) => return Err(Invalid::KeyKind { needed: "RSA" }),
+        (other, _) => return Err(Invalid::Algorithm(other.to_owned())),
+    }
+    check_times(&token.claims, now)?;
+    check_kind(&token.claims)?;
+    check_issuer_expiry(&token.claims, now)
+}
+
+/// The token's signature, by the chain issuer's key where there is one.
+fn check_ed25519<T: Kind>(token: &Encoded<'_, T>, key: &PublicKey, direct: bool) -> Result<(), Invalid> {
+    let standard = token.claims.standard();
+    let chain_issuer =
+        if T::CHAINED && standard.is_delegated() { Some(standard.verify_chain(key, direct)?) } else { None };
+    let signer = chain_issuer.as_ref().unwrap_or(key);
+    let signature = Signature::from_slice(&token.signature).map_err(|_| Invalid::Signature)?;
+    if signer.verify(token.signed.as_bytes(), &signature) { Ok(()) } else { Err(Invalid::Signature) }
+}
+
+fn check_rsa<T: Kind>(
+    token: &Encoded<'_, T>,
+    key: &RsaPublicKey,
+    algorithm: jsonwebtoken::Algorithm,
+) -> Result<(), Invalid> {
+    use base64::Engine;
+    let signature = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&token.signature);
+    let verdict = jsonwebtoken::crypto::verify(&signature, token.signed.as_bytes(), &key.0, algorithm);
+    // An error means that the key is none, which no token can satisfy either.
+    if matches!(verdict, Ok(true)) { Ok(()) } else { Err(Invalid::Signature) }
+}
+
+/// `exp` and `nbf`, without leeway; both optional.
+fn check_times<T: Kind>(claims: &T, now: SystemTime) -> Result<(), Invalid> {
+    let standard = claims.standard();
+    if standard.expires.is_some_and(|expires| now >= expires) {
+        return Err(Invalid::Expired);
+    }
+    if standard.not_before.is_some_and(|start| now < start) {
+        return Err(Invalid::NotYetValid);
+    }
+    Ok(())
+}
+
+/// A token with `tcs` must not outlive its chain issuer. One whose `iss` names no chain issuer has none, which is
+/// refused as expired too, except for client tokens: chain issuers are such (spec 01 §5.2).
+fn check_issuer_expiry<T: Kind>(claims: &T, now: SystemTime) -> Result<(), Invalid> {
+    let standard = claims.standard();
+    let chained = standard.is_delegated();
+    if standard.trust_chain_signature.is_none() || (!chained && T::PURPOSE == crate::Purpose::Client) {
+        return Ok(());
+    }
+    if chained && standard.issuer_expires.is_some() && !standard.is_expired(now) {
+        return Ok(());
+    }
+    Err(Invalid::Expired)
+}
