@@ -1,1 +1,42 @@
-//! (to be written)
+//! The one connector to the Choria Broker: where it is, how to log in, how to stay connected (spec 02 §13, §14).
+//!
+//! | module | holds |
+//! |---|---|
+//! | `address` | [`ServerAddress`], every text that names a broker |
+//! | `srv`, `search` | SRV records and [`Search`]: configured hosts, DNS, last resort |
+//! | `login` | [`Login`]: tokens and seeds, read anew at each attempt; NKeys |
+//! | `tls`, `verifier` | [`Tls`], shared by all connections of a process |
+//! | `options`, `connect` | [`Options`] and [`connect()`], the first connection |
+//! | `shared`, `observer` | what happens to it later: returns, counters, log lines |
+//! | `connection` | [`Connection`], [`Subscription`], [`Delivery`] |
+//! | `failure` | [`Failure`], why an attempt failed and what to do |
+//! | [`backoff`] | the waits between attempts |
+//!
+//! Messages are bytes here: what they mean is the business of the crates above.
+
+mod address;
+pub mod backoff;
+mod connect;
+mod connection;
+mod failure;
+mod login;
+mod observer;
+mod options;
+mod search;
+mod shared;
+mod srv;
+mod tls;
+mod verifier;
+
+pub use address::{InvalidAddress, Scheme, ServerAddress};
+pub use connect::connect;
+pub use connection::{Connection, Delivery, PublishError, RequestError, State, Status, SubscribeError, Subscription};
+pub use failure::Failure;
+pub use login::{Login, LoginError, UserPassword};
+pub use observer::{FailedAttempt, Observer};
+pub use options::{
+    CLIENT_PATIENCE, CLIENT_PING_INTERVAL, ConnectError, LONGEST_CONNECT, Options, Role, SERVER_PING_INTERVAL,
+};
+pub use search::{Search, SearchError, Servers, parse_addresses};
+pub use srv::{Dns, LookupError, ServiceLookup, ServiceRecord, in_order_of_use};
+pub use tls::{Tls, TlsError, TlsFiles, Trust};

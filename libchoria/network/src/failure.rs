@@ -1,0 +1,145 @@
+//! Why one connection attempt failed, in words that say what to do.
+
+use crate::login::LoginError;
+use async_nats::ConnectErrorKind;
+use std::error::Error;
+use std::io;
+
+/// The reason one attempt to connect failed.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Failure {
+    /// Nothing listens there.
+    #[error("connection refused: nothing listens on that address and port; is the broker running?")]
+    Refused,
+    /// No answer in time.
+    #[error("no answer in time: the host is down, a firewall drops the packets, or the broker is overloaded")]
+    TimedOut,
+    /// The host name is not known.
+    #[error("the host name cannot be resolved ({0}); check plugin.choria.middleware_hosts and DNS")]
+    Name(String),
+    /// The TLS handshake failed.
+    #[error("TLS failed: {0}")]
+    Tls(String),
+    /// The broker does not accept the token, key, certificate or password.
+    #[error(
+        "authorization violation: the broker refused this login; its log names the reason (is the token signed by an \
+         issuer the broker trusts, and not expired?)"
+    )]
+    Unauthorized,
+    /// This side had nothing valid to log in with.
+    #[error("{0}")]
+    Login(String),
+    /// The broker closed the connection before the login was over.
+    #[error(
+        "the broker closed the connection during the handshake: it is shutting down, full, or limits new connections"
+    )]
+    Closed,
+    /// The broker said why it does not want the connection.
+    #[error("the broker refused the connection: {0}")]
+    Rejected(String),
+    /// Anything else the system said.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Failure {
+    /// Whether trying again soon, with nothing changed, is pointless.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::Tls(_) | Self::Unauthorized | Self::Login(_))
+    }
+
+    /// The reason within the client library's error; the login's own reason is kept aside because the library
+    /// turns it into text.
+    pub(crate) fn of(error: &async_nats::ConnectError, login: Option<&LoginError>) -> Self {
+        match error.kind() {
+            ConnectErrorKind::Authentication => {
+                Self::Login(login.map_or_else(|| error.to_string(), ToString::to_string))
+            }
+            ConnectErrorKind::AuthorizationViolation => Self::Unauthorized,
+            ConnectErrorKind::TimedOut => Self::TimedOut,
+            ConnectErrorKind::Dns => Self::Name(innermost(error)),
+            ConnectErrorKind::Tls => Self::Tls(innermost(error)),
+            ConnectErrorKind::Io | ConnectErrorKind::ServerParse | ConnectErrorKind::MaxReconnects => {
+                Self::of_source(error)
+            }
+        }
+    }
+
+    /// The reason as far as the client library tells it while reconnecting: the kind of error as text.
+    pub(crate) fn of_kind_text(text: &str, login: Option<&LoginError>) -> Self {
+        let is = |kind: ConnectErrorKind| text == kind.to_string();
+        if is(ConnectErrorKind::Authentication) {
+            Self::Login(login.map_or_else(|| text.to_owned(), ToString::to_string))
+        } else if is(ConnectErrorKind::AuthorizationViolation) {
+            Self::Unauthorized
+        } else if is(ConnectErrorKind::TimedOut) {
+            Self::TimedOut
+        } else if is(ConnectErrorKind::Dns) {
+            Self::Name("DNS error".to_owned())
+        } else if is(ConnectErrorKind::Io) {
+            Self::Other("the broker is not reachable: the connection was refused, closed or failed in TLS".to_owned())
+        } else {
+            Self::Other(text.to_owned())
+        }
+    }
+
+    fn of_source(error: &async_nats::ConnectError) -> Self {
+        let Some(source) = error.source() else { return Self::Other(error.to_string()) };
+        if let Some(server) = source.downcast_ref::<async_nats::ServerError>() {
+            return match server {
+                async_nats::ServerError::AuthorizationViolation => Self::Unauthorized,
+                other => Self::Rejected(other.to_string().trim_start_matches("nats: ").to_owned()),
+            };
+        }
+        if let Some(io) = source.downcast_ref::<io::Error>() {
+            return Self::of_io(io);
+        }
+        match source.to_string() {
+            text if text == "broken pipe" || text.ends_with("got nothing") => Self::Closed,
+            text => Self::Other(text),
+        }
+    }
+
+    fn of_io(error: &io::Error) -> Self {
+        if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Self::Tls(tls_sentence(tls));
+        }
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                Self::TimedOut
+            }
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Closed,
+            _ => Self::Other(error.to_string()),
+        }
+    }
+}
+
+/// What a TLS error means here, with the setting that decides it.
+fn tls_sentence(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Certificate;
+    let advice = match error {
+        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+            "; no certificate in the configured CA file signed the broker's certificate"
+        }
+        rustls::Error::InvalidCertificate(
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
+        ) => "; the broker's certificate does not carry the name it was reached by",
+        rustls::Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
+            "; the broker's certificate must be renewed, or this clock is wrong"
+        }
+        rustls::Error::AlertReceived(_) => "; the broker may demand a client certificate",
+        rustls::Error::InvalidMessage(_) => "; the listener does not speak TLS",
+        _ => "",
+    };
+    format!("{error}{advice}")
+}
+
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut current = error;
+    while let Some(source) = current.source() {
+        current = source;
+    }
+    current.to_string()
+}
