@@ -2,9 +2,13 @@
 //!
 //! The signed envelopes belong to *protocol* and *security*, the connection to *network*, agents to *agents*.
 
+pub mod aggregate;
 pub mod body;
+pub mod chart;
 pub mod ddl;
+pub mod number;
 mod status;
+pub mod suggest;
 
 pub use body::{InvalidBody, ReplyBody, RequestBody};
 pub use status::StatusCode;

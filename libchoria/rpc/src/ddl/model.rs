@@ -2,6 +2,7 @@
 //!
 //! Written back, fields keep the order of the existing tools, and empty optional ones are left out.
 
+use crate::suggest::Suggestion;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -167,11 +168,29 @@ pub struct AggregateItem {
     pub args: Vec<Value>,
 }
 
+/// An action that the agent does not have.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("unknown action {agent}#{action}{suggestion}")]
+pub struct UnknownAction {
+    /// The agent asked for.
+    pub agent: String,
+    /// The action asked for.
+    pub action: String,
+    /// An action of that agent with a similar name.
+    pub suggestion: Suggestion,
+}
+
 impl AgentDdl {
     /// The action called `name`, compared exactly.
-    #[must_use]
-    pub fn action(&self, name: &str) -> Option<&Action> {
-        self.actions.iter().find(|action| action.name == name)
+    ///
+    /// # Errors
+    /// When the agent has no such action; the error suggests one with a similar name.
+    pub fn action(&self, name: &str) -> Result<&Action, UnknownAction> {
+        self.actions.iter().find(|action| action.name == name).ok_or_else(|| UnknownAction {
+            agent: self.metadata.name.clone(),
+            action: name.to_owned(),
+            suggestion: Suggestion::among(name, self.actions.iter().map(|action| action.name.as_str())),
+        })
     }
 
     /// The document as JSON, indented by two spaces, fields in the order of the existing tools (spec 03a §2.1).
