@@ -5,6 +5,7 @@
 //! the same types; `v1` and `v2` know how each is written. Everything here is a function over values: no sockets, no
 //! clock, and no judgement about who may sign what.
 
+pub mod facts;
 pub mod filter;
 mod ids;
 mod invalid;

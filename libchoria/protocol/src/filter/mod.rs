@@ -1,4 +1,24 @@
-//! Which nodes a request is for: the wire form of filters (spec 02 §6).
+//! Which nodes a request is for: the wire form of filters here, their text form and their evaluation below
+//! (spec 02 §6, §7; 03a §7).
+//!
+//! Evaluation is pure: [`Filter::compile`], then [`CompiledFilter::needs`] for the caller to fetch, then
+//! [`CompiledFilter::matches`]. Filters come from the network before anything is authorized, so every text in them has
+//! a limit of length, size and nesting.
+//!
+//! Three things differ on purpose from the original, where they are mistakes: `>` with a decimal value is really
+//! greater, `!=` on a `false` fact is the opposite of `==`, and a class filter finds a class written with capitals.
+
+mod compare;
+mod compiled;
+pub mod constraint;
+mod expression;
+mod guard;
+mod needle;
+mod text;
+
+pub use compare::NotComparable;
+pub use compiled::{CompiledFilter, DataAnswers, DataNeed, FilterError, NodeView};
+pub use text::InvalidFact;
 
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize, Serializer};
