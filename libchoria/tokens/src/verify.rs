@@ -51,6 +51,19 @@ impl TrustRoots {
         self
     }
 
+    /// Each trusted key as roots of its own, with the organization unit it was given for: for callers who must know
+    /// that two tokens were verified with the same key.
+    #[must_use]
+    pub fn split(&self) -> Vec<(Option<String>, Self)> {
+        let alone = |key| Self { trusted: Trusted::Signers(vec![key]), direct: self.direct };
+        match &self.trusted {
+            Trusted::Issuers(issuers) => {
+                issuers.iter().map(|(unit, key)| (Some(unit.clone()), alone((*key).into()))).collect()
+            }
+            Trusted::Signers(keys) => keys.iter().map(|key| (None, alone(key.clone()))).collect(),
+        }
+    }
+
     /// Verifies a client token.
     ///
     /// # Errors
