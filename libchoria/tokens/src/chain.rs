@@ -253,3 +253,129 @@ fn exactly_two(text: &str) -> Option<(&str, &str)> {
 const ORGANIZATION: &str = "I-";
 /// Begins `iss` of tokens that chain issuers made.
 const DELEGATE: &str = "C-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::tests::{at, client};
+
+    const ISSUER_TCS: &str = "8c6f404027fc9200942d95deb53caa4990dc85d83dfc46d3df20185692418defcbc3cad2fc4b13a2604a40a712e84d526fb47654af29778188b324d9f8860504";
+    const USER_TCS: &str = "338f564d67dc58fa58fd480d2aeb71a954d857eb18cc6b55d439e4daa696f96c182756c9e9d81941203ec323e033b45f4cab7a2abcb8d7e4ce8f84d92170fb08";
+
+    fn organization() -> Seed {
+        Seed::from_bytes([1; 32])
+    }
+
+    fn chain_seed() -> Seed {
+        Seed::from_bytes([2; 32])
+    }
+
+    /// The documented chain issuer (spec 01 §4).
+    fn chain_issuer() -> ClientClaims {
+        let mut issuer = client("up=login", 1_700_000_000, 3600);
+        issuer.standard.id = "2YBXZN2Ey2oglTXj87eEzpGHWSA".to_owned();
+        issuer.standard.public_key = Some(chain_seed().public().to_string());
+        issuer.standard.add_org_issuer(&organization()).unwrap();
+        issuer
+    }
+
+    /// The documented user that the chain issuer made.
+    fn user() -> StandardClaims {
+        let mut user = client("up=bob", 1_700_000_100, 7200).standard;
+        user.id = "2YBXlwgxCv10PIl7QatYhaEcurL".to_owned();
+        user.public_key = Some(Seed::from_bytes([3; 32]).public().to_string());
+        user.add_chain_issuer(&chain_issuer(), &chain_seed()).unwrap();
+        user
+    }
+
+    #[test]
+    fn chains_are_signed_as_documented() {
+        let issuer = chain_issuer().standard;
+        assert_eq!(issuer.issuer, "I-8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c");
+        assert_eq!(issuer.trust_chain_signature.as_deref(), Some(ISSUER_TCS));
+        assert!(issuer.claims_to_issue() && issuer.is_chain_issuer());
+        assert_eq!(issuer.check_chain_issuer(&organization().public()), Ok(()));
+
+        let user = user();
+        let expected = "C-2YBXZN2Ey2oglTXj87eEzpGHWSA.8139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b394";
+        assert_eq!(user.issuer, expected);
+        assert_eq!(user.trust_chain_signature, Some(format!("{ISSUER_TCS}.{USER_TCS}")));
+        assert_eq!(user.issuer_expires, Some(at(1_700_003_600)));
+        assert_eq!(user.expires, Some(at(1_700_003_600)), "the token does not outlive its issuer");
+        assert_eq!(user.chain_link().unwrap().issuer_id, "2YBXZN2Ey2oglTXj87eEzpGHWSA");
+        assert_eq!(user.verify_chain(&organization().public(), false), Ok(chain_seed().public()));
+        assert!(!user.claims_to_issue() && !user.is_chain_issuer());
+    }
+
+    #[test]
+    fn each_rule_of_the_chain_is_checked_in_its_order() {
+        type Change = fn(&mut StandardClaims);
+        let rows: [(Change, ChainFault); 18] = [
+            (|claims| claims.public_key = None, ChainFault::NoPublicKey),
+            (|claims| claims.trust_chain_signature = None, ChainFault::NoSignature),
+            (|claims| claims.id.clear(), ChainFault::NoId),
+            (|claims| claims.issued_at = None, ChainFault::NoIssueTime),
+            (|claims| claims.expires = None, ChainFault::NoExpiry),
+            (|claims| claims.id = "0123456789abcdef0123456789abcdef".to_owned(), ChainFault::IdFormat),
+            (|claims| claims.issued_at = Some(at(1_700_000_101)), ChainFault::IdTime),
+            (|claims| claims.issuer_expires = None, ChainFault::NoIssuerExpiry),
+            (|claims| claims.issuer = "C-".to_owned(), ChainFault::IssuerFormat),
+            (|claims| claims.issuer = "C-.00".to_owned(), ChainFault::IssuerFormat),
+            (|claims| claims.issuer = "C-id.".to_owned(), ChainFault::IssuerFormat),
+            (|claims| claims.issuer.push_str(".00"), ChainFault::IssuerFormat),
+            (|claims| claims.issuer = "C-id.zz".to_owned(), ChainFault::IssuerFormat),
+            (|claims| claims.trust_chain_signature = Some(USER_TCS.to_owned()), ChainFault::SignatureFormat),
+            (|claims| claims.trust_chain_signature = Some(format!("{ISSUER_TCS}.zz")), ChainFault::SignatureFormat),
+            (|claims| claims.trust_chain_signature = Some(format!("{USER_TCS}.{USER_TCS}")), ChainFault::Appointment),
+            (|claims| claims.trust_chain_signature = Some(format!("{ISSUER_TCS}.00")), ChainFault::Delegation),
+            (
+                |claims| claims.trust_chain_signature = Some(format!("{ISSUER_TCS}.{ISSUER_TCS}")),
+                ChainFault::Delegation,
+            ),
+        ];
+        for (number, (change, expected)) in rows.into_iter().enumerate() {
+            let mut claims = user();
+            change(&mut claims);
+            assert_eq!(claims.verify_chain(&organization().public(), false), Err(expected), "row {number}");
+        }
+    }
+
+    #[test]
+    fn only_the_appointing_organization_is_believed() {
+        let (organization, other, chain) = (organization().public(), Seed::generate().public(), chain_seed().public());
+        let rows = [
+            ("the organization", organization, false, Ok(chain)),
+            ("another organization", other, false, Err(ChainFault::Appointment)),
+            ("the chain issuer itself", chain, false, Err(ChainFault::Appointment)),
+            ("the chain issuer itself, trusted directly", chain, true, Ok(chain)),
+            ("another organization, direct trust allowed", other, true, Err(ChainFault::Appointment)),
+        ];
+        for (who, key, direct, expected) in rows {
+            assert_eq!(user().verify_chain(&key, direct), expected, "{who}");
+        }
+        let issuer = chain_issuer().standard;
+        assert_eq!(issuer.check_chain_issuer(&other), Err(ChainFault::OtherOrganization));
+        assert_eq!(user().check_chain_issuer(&organization), Err(ChainFault::NotChained));
+        let stolen = StandardClaims { public_key: Some(other.to_string()), ..issuer };
+        assert_eq!(stolen.check_chain_issuer(&organization), Err(ChainFault::Appointment));
+    }
+
+    #[test]
+    fn only_a_complete_issuer_with_its_own_seed_issues() {
+        type Change = fn(&mut StandardClaims);
+        let rows: [(Change, IssueError); 4] = [
+            (|issuer| issuer.trust_chain_signature = None, IssueError::Issuer("tcs")),
+            (|issuer| issuer.public_key = None, IssueError::Issuer("public_key")),
+            (|issuer| issuer.expires = None, IssueError::Issuer("exp")),
+            (|issuer| issuer.id.clear(), IssueError::Issuer("jti")),
+        ];
+        for (change, expected) in rows {
+            let mut issuer = chain_issuer();
+            change(&mut issuer.standard);
+            assert_eq!(user().add_chain_issuer(&issuer, &chain_seed()), Err(expected));
+        }
+        assert_eq!(user().add_chain_issuer(&chain_issuer(), &Seed::generate()), Err(IssueError::OtherSeed));
+        let mut nameless = StandardClaims::default();
+        assert_eq!(nameless.add_org_issuer(&organization()), Err(IssueError::ChainWithout("public_key")));
+    }
+}

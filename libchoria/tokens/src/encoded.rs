@@ -101,3 +101,93 @@ const REGISTERED: [&str; 14] = [
     "EdDSA", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "HS256", "HS384",
     "HS512", "none",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Category, TrustRoots, read_client};
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use proptest::prelude::*;
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    fn token(header: &str, payload: &str) -> String {
+        format!("{}.{}.AAAA", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload))
+    }
+
+    const EDDSA: &str = r#"{"alg":"EdDSA","typ":"JWT"}"#;
+
+    #[test]
+    fn what_cannot_be_read_is_refused_without_repeating_it() {
+        let rows = [
+            (String::new(), Category::Malformed),
+            ("a.b".to_owned(), Category::Malformed),
+            ("a.b.c.d".to_owned(), Category::Malformed),
+            ("!.e30.".to_owned(), Category::Malformed),
+            (token("[]", "{}"), Category::Malformed),
+            (token("{}", "{}"), Category::Unverifiable),
+            (token(r#"{"alg":7}"#, "{}"), Category::Unverifiable),
+            (token(r#"{"alg":"eddsa"}"#, "{}"), Category::Unverifiable),
+            (token(EDDSA, r#""s3cret""#), Category::Malformed),
+            (token(EDDSA, "null"), Category::Malformed),
+            (token(EDDSA, "{} {}"), Category::Malformed),
+            (token(EDDSA, r#"{"callerid":["s3cret"]}"#), Category::Malformed),
+            (token(EDDSA, r#"{"purpose":"choria_client_id","exp":"s3cret"}"#), Category::Malformed),
+            (token(EDDSA, r#"{"exp":1e300}"#), Category::Malformed),
+            (token(EDDSA, r#"{"permissions":{"org_admin":"s3cret"}}"#), Category::Malformed),
+            (token(EDDSA, "{}"), Category::Purpose),
+            (token(EDDSA, r#"{"purpose":"choria_server"}"#), Category::Purpose),
+        ];
+        for (number, (token, expected)) in rows.into_iter().enumerate() {
+            let invalid = read_client(&token).unwrap_err();
+            assert_eq!(invalid.category(), expected, "row {number}: {invalid}");
+            assert!(!invalid.to_string().contains("s3cret"), "row {number}: {invalid}");
+        }
+    }
+
+    #[test]
+    fn claims_are_read_by_the_rules_of_the_other_implementation() {
+        let claims = |json: &str| read_client(&token(EDDSA, json)).unwrap();
+        let named =
+            r#"{"PURPOSE":"choria_client_id","CallerID":"up=a","callerID":"up=b","TC\u017f":"00","x":{"y":[1]}}"#;
+        assert_eq!(claims(named).caller_id, "up=b", "any case, the last one wins");
+        assert_eq!(claims(named).standard.trust_chain_signature.as_deref(), Some("00"));
+        let empty =
+            r#"{"purpose":"choria_client_id","callerid":null,"agents":null,"permissions":null,"exp":null,"tcs":""}"#;
+        assert_eq!(claims(empty).caller_id, "");
+        assert_eq!(claims(empty).permissions, None);
+        assert_eq!(claims(empty).standard.trust_chain_signature, None);
+        let rows = [
+            ("1700000000", 1_700_000_000),
+            ("1700000000.9", 1_700_000_000),
+            ("1.7e9", 1_700_000_000),
+            (r#""1700000000""#, 1_700_000_000),
+            (r#""1700000000.9""#, 1_700_000_000),
+            ("0", 0),
+            ("-1", -1),
+            ("-0.5", -1),
+        ];
+        for (text, unix) in rows {
+            let read = claims(&format!(r#"{{"purpose":"choria_client_id","exp":{text}}}"#)).standard.expires;
+            let distance = Duration::from_secs(i64::unsigned_abs(unix));
+            let expected = if unix < 0 { UNIX_EPOCH - distance } else { UNIX_EPOCH + distance };
+            assert_eq!(read, Some(expected), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in ".{0,200}") {
+            let _ = read_client(&text);
+            let _ = TrustRoots::signers(Vec::new()).verify_provisioning(&text, SystemTime::UNIX_EPOCH);
+        }
+
+        #[test]
+        fn no_claims_make_the_reader_panic(name in "exp|issexp|aud|permissions|extensions|iss|tcs", value in r#"[-0-9.eE]{1,20}|"[IC]-[0-9a-f.]{0,80}"|\{"a":\[null\]\}|\[\]"#) {
+            let token = token(EDDSA, &format!(r#"{{"purpose":"choria_client_id","{name}":{value}}}"#));
+            if let Ok(claims) = read_client(&token) {
+                let _ = claims.standard.chain_link();
+                prop_assert!(serde_json::to_string(&claims).is_ok());
+            }
+        }
+    }
+}

@@ -210,3 +210,63 @@ fn key_bytes(text: &str) -> Result<[u8; 32], InvalidKey> {
     hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidKey::NotHex)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nonce_is_signed_as_documented() {
+        let signature = Seed::from_bytes([3; 32]).sign(b"9hD2kq0aZ1s_x7Y");
+        assert_eq!(
+            signature.to_base64(),
+            "c4_cPPobZyXZfuDpTq6zMmphlLjW_4xzCf0cQgB5Zm8loX195UNqF5hRM4wzyAIgzKaNbYmdEzo6GqXSPeIyCQ"
+        );
+        assert_eq!(Signature::from_hex(&signature.to_hex()), Ok(signature));
+    }
+
+    #[test]
+    fn only_what_the_holder_signed_verifies() {
+        let (seed, other) = (Seed::generate(), Seed::generate());
+        let signature = seed.sign(b"message");
+        let mut changed = *signature.as_bytes();
+        changed[0] ^= 1;
+        let rows = [
+            ("its own", seed.public(), &b"message"[..], signature, true),
+            ("another key", other.public(), b"message", signature, false),
+            ("another message", seed.public(), b"massage", signature, false),
+            ("a changed signature", seed.public(), b"message", Signature(changed), false),
+        ];
+        for (what, key, message, signature, expected) in rows {
+            assert_eq!(key.verify(message, &signature), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn keys_are_64_digits_of_a_usable_point() {
+        let good = "8A88E3DD7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c";
+        assert_eq!(good.parse::<PublicKey>().unwrap().to_string(), good.to_lowercase());
+        let rows = [
+            ("", InvalidKey::Length { found: 0 }),
+            (&good[..62], InvalidKey::Length { found: 62 }),
+            (&format!("{good}\n"), InvalidKey::Length { found: 65 }),
+            (&"z".repeat(64), InvalidKey::NotHex),
+            // Every signature with this point could be forged.
+            (&"0".repeat(64), InvalidKey::NotAKey),
+            (&format!("01{}", "0".repeat(62)), InvalidKey::NotAKey),
+            // No point of the curve has this coordinate.
+            (&format!("02{}", "0".repeat(62)), InvalidKey::NotAKey),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(text.parse::<PublicKey>(), Err(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let seed = Seed::from_bytes([1; 32]);
+        let shown = format!("{seed:?}");
+        assert!(!shown.contains(seed.to_hex().as_str()), "{shown}");
+        assert!(shown.contains(&seed.public().to_string()), "{shown}");
+    }
+}

@@ -216,3 +216,62 @@ fn starts_with_any(text: &str, beginnings: &[&str]) -> bool {
 
 /// No key and no token comes near this; a wrong path such as a device is cut off here.
 const LARGEST_FILE: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const SEED: &str = "0101010101010101010101010101010101010101010101010101010101010101";
+    const PUBLIC: &str = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c";
+
+    #[test]
+    fn a_seed_is_written_for_every_implementation_and_read_leniently() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("client.seed");
+        std::fs::write(&path, "old").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        Seed::from_bytes([1; 32]).write(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), SEED);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else is left behind");
+        for content in [SEED.to_owned(), format!("{SEED}\n"), format!(" {SEED}\r\n")] {
+            std::fs::write(&path, &content).unwrap();
+            assert_eq!(Seed::read(&path).unwrap().public().to_string(), PUBLIC, "{content:?}");
+            assert!(matches!(SigningKey::read(&path), Ok(SigningKey::Ed25519(_))), "{content:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_file_and_not_its_content() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("key");
+        let rows: [(&[u8], &str); 5] = [
+            (b"s3cret", "holds no ed25519 key"),
+            (&[0xff, 0xfe], "is not text"),
+            (b"-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n", "holds no RSA private key"),
+            (b"-----BEGIN RSA PRIVATE KEY-----\ns3cret", "holds no RSA private key"),
+            (&vec![b'a'; 2_000_000], "is larger than"),
+        ];
+        for (content, expected) in rows {
+            std::fs::write(&path, content).unwrap();
+            let error = SigningKey::read(&path).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains("key") && !error.contains("s3cret"), "{error}");
+        }
+        let error = Seed::read(&directory.path().join("absent")).unwrap_err().to_string();
+        assert!(error.contains("absent"), "{error}");
+    }
+
+    #[test]
+    fn a_verification_key_is_digits_or_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("issuer.public");
+        std::fs::write(&path, format!("{PUBLIC}\n")).unwrap();
+        for text in [PUBLIC, path.to_str().unwrap()] {
+            let key = VerificationKey::find(text).unwrap();
+            assert!(matches!(key, VerificationKey::Ed25519(key) if key.to_string() == PUBLIC), "{text}");
+        }
+        std::fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+        assert!(matches!(VerificationKey::read(&path), Err(KeyError::Pem { half: "public", .. })));
+    }
+}

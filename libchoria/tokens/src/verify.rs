@@ -202,3 +202,155 @@ fn check_issuer_expiry<T: Kind>(claims: &T, now: SystemTime) -> Result<(), Inval
     }
     Err(Invalid::Expired)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::chain::ChainFault;
+    use crate::claims::Purpose;
+    use crate::key::Seed;
+    use crate::key_file::SigningKey;
+    use std::path::{Path, PathBuf};
+    use std::time::{Duration, UNIX_EPOCH};
+
+    /// The time `unix` seconds after 1970.
+    pub(crate) fn at(unix: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(unix)
+    }
+
+    /// Claims of a client, made at `unix` and valid for `validity` seconds.
+    pub(crate) fn client(caller: &str, unix: u64, validity: u64) -> ClientClaims {
+        ClientClaims::new(caller, Duration::from_secs(validity), at(unix), &mut rand::rngs::OsRng).unwrap()
+    }
+
+    const MADE: u64 = 1_700_000_000;
+
+    fn key(number: u8) -> SigningKey {
+        SigningKey::Ed25519(Seed::from_bytes([number; 32]))
+    }
+
+    fn signers(numbers: &[u8]) -> TrustRoots {
+        TrustRoots::signers(numbers.iter().map(|number| Seed::from_bytes([*number; 32]).public().into()).collect())
+    }
+
+    fn data(file: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file)
+    }
+
+    fn server() -> ServerClaims {
+        let public = Seed::from_bytes([9; 32]).public();
+        let validity = Duration::from_secs(100);
+        let random = &mut rand::rngs::OsRng;
+        ServerClaims::new("n1.example.net", vec!["choria".to_owned()], public, validity, at(MADE), random).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_valid_from_its_beginning_until_just_before_its_end() {
+        let token = client("up=alice", MADE, 100).sign(&key(1)).unwrap();
+        let rows = [
+            (MADE - 1, Err(Invalid::NotYetValid)),
+            (MADE, Ok(())),
+            (MADE + 99, Ok(())),
+            (MADE + 100, Err(Invalid::Expired)),
+            (MADE + 101, Err(Invalid::Expired)),
+        ];
+        let kept = signers(&[1]).verify_client(&token, at(MADE)).unwrap();
+        for (now, expected) in rows {
+            let verdict = signers(&[1]).verify_client(&token, at(now)).map(|_| ());
+            assert_eq!(verdict, expected, "verified at {now}");
+            assert_eq!(kept.check_times(at(now)), expected, "asked again at {now}");
+        }
+    }
+
+    #[test]
+    fn several_signers_are_tried_until_one_decides() {
+        let good = client("up=alice", MADE, 100).sign(&key(2)).unwrap();
+        let rows: [(&[u8], u64, Result<(), Invalid>); 6] = [
+            (&[2], MADE, Ok(())),
+            (&[1, 2, 3], MADE, Ok(())),
+            (&[1, 3], MADE, Err(Invalid::Signature)),
+            (&[1], MADE, Err(Invalid::Signature)),
+            (&[1, 2, 3], MADE + 100, Err(Invalid::Expired)),
+            (&[], MADE, Err(Invalid::NoTrust)),
+        ];
+        for (keys, now, expected) in rows {
+            assert_eq!(signers(keys).verify_client(&good, at(now)).map(|_| ()), expected, "{keys:?} at {now}");
+        }
+        let wrong = Invalid::Purpose { expected: Purpose::Server, found: Purpose::Client };
+        assert_eq!(signers(&[1, 2, 3]).verify_server(&good, at(MADE)).map(|_| ()), Err(wrong));
+    }
+
+    #[test]
+    fn each_organization_has_its_own_issuer() {
+        let roots = TrustRoots::issuers(BTreeMap::from([
+            ("choria".to_owned(), Seed::from_bytes([1; 32]).public()),
+            ("acme".to_owned(), Seed::from_bytes([2; 32]).public()),
+        ]));
+        let rows = [
+            ("choria", 1, Ok(())),
+            ("acme", 2, Ok(())),
+            ("acme", 1, Err(Invalid::Signature)),
+            ("other", 1, Err(Invalid::UnknownIssuer("other".to_owned()))),
+            ("", 1, Err(Invalid::UnknownIssuer(String::new()))),
+        ];
+        for (organization, signer, expected) in rows {
+            let mut claims = client("up=alice", MADE, 100);
+            organization.clone_into(&mut claims.organization_unit);
+            let token = claims.sign(&key(signer)).unwrap();
+            assert_eq!(roots.verify_client(&token, at(MADE)).map(|_| ()), expected, "{organization} by {signer}");
+        }
+    }
+
+    #[test]
+    fn a_chained_token_ends_with_its_issuer() {
+        let mut issuer = client("up=login", MADE, 50);
+        issuer.standard.public_key = Some(Seed::from_bytes([2; 32]).public().to_string());
+        issuer.standard.add_org_issuer(&Seed::from_bytes([1; 32])).unwrap();
+        let mut user = client("up=bob", MADE, 100);
+        user.standard.public_key = Some(Seed::from_bytes([3; 32]).public().to_string());
+        user.standard.add_chain_issuer(&issuer, &Seed::from_bytes([2; 32])).unwrap();
+        // As if the chain issuer had not lowered the expiry.
+        user.standard.expires = Some(at(MADE + 100));
+        let token = user.sign(&key(2)).unwrap();
+        let rows = [
+            (signers(&[1]), MADE, Ok(())),
+            (signers(&[1]), MADE + 50, Ok(())),
+            (signers(&[1]), MADE + 51, Err(Invalid::Expired)),
+            (signers(&[2]), MADE, Err(Invalid::Chain(ChainFault::Appointment))),
+            (signers(&[2]).with_chain_issuers(), MADE, Ok(())),
+        ];
+        for (number, (roots, now, expected)) in rows.into_iter().enumerate() {
+            assert_eq!(roots.verify_client(&token, at(now)).map(|_| ()), expected, "row {number}");
+        }
+        let forged = user.sign(&key(1)).unwrap();
+        assert_eq!(signers(&[1]).verify_client(&forged, at(MADE)).map(|_| ()), Err(Invalid::Signature));
+        assert!(signers(&[1]).verify_client(&issuer.sign(&key(1)).unwrap(), at(MADE)).is_ok(), "the issuer itself");
+    }
+
+    #[test]
+    fn a_server_token_with_half_a_chain_is_refused() {
+        let mut claims = server();
+        assert!(signers(&[1]).verify_server(&claims.sign(&key(1)).unwrap(), at(MADE)).is_ok());
+        claims.standard.trust_chain_signature = Some("00".to_owned());
+        let token = claims.sign(&key(1)).unwrap();
+        assert_eq!(signers(&[1]).verify_server(&token, at(MADE)).map(|_| ()), Err(Invalid::Expired));
+    }
+
+    #[test]
+    fn rsa_tokens_need_an_rsa_key_or_certificate() {
+        let rsa = SigningKey::read(&data("throwaway.key.pem")).unwrap();
+        let token = server().sign(&rsa).unwrap();
+        let certificate = VerificationKey::read(&data("throwaway.cert.pem")).unwrap();
+        let roots = TrustRoots::signers(vec![certificate]);
+        assert_eq!(roots.verify_server(&token, at(MADE)).unwrap().identity, "n1.example.net");
+        let ed25519 = server().sign(&key(1)).unwrap();
+        let rows = [
+            (roots.verify_server(&ed25519, at(MADE)), Invalid::KeyKind { needed: "ed25519" }),
+            (signers(&[1]).verify_server(&token, at(MADE)), Invalid::KeyKind { needed: "RSA" }),
+            (roots.verify_server(&format!("{}AAAA", &token[..token.len() - 4]), at(MADE)), Invalid::Signature),
+        ];
+        for (verdict, expected) in rows {
+            assert_eq!(verdict.map(|_| ()), Err(expected));
+        }
+    }
+}
