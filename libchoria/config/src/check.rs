@@ -1,6 +1,6 @@
 //! From inputs to settings: reads every value by its type and rule, and lists all that cannot be used.
 
-use crate::derived::{Derived, Values, derive};
+use crate::derived::{Derivation, Derived, Values, derive};
 use crate::inputs::{Inputs, Place, Protection};
 use crate::key::KeyInfo;
 use crate::keys;
@@ -42,7 +42,7 @@ impl Inputs {
         }
         let judged = Judged { inputs: &self, values: &values };
         match derive(&judged) {
-            Ok((derived, stored)) if problems.is_empty() => {
+            Ok(Derivation { derived, stored }) if problems.is_empty() => {
                 values.extend(stored);
                 Ok(self.settle(values, derived, warnings))
             }
@@ -134,3 +134,6 @@ impl Values for Judged<'_> {
 
 /// Characters of a refused value that are shown.
 const SHOWN: usize = 120;
+
+#[cfg(test)]
+mod tests;

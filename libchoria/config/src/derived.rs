@@ -1,7 +1,7 @@
 //! What follows from several keys together: names, collectives, files beside the configuration (spec 04b §1.5).
 
 use crate::inputs::{Place, Protection};
-use crate::key::{Key, TypedKey};
+use crate::key::{Key, Text, TypedKey};
 use crate::keys;
 use crate::problems::Problem;
 use crate::value::Value;
@@ -35,58 +35,78 @@ pub(crate) trait Values {
     fn protection(&self) -> Protection;
 }
 
-/// Derives what follows from `values`: the names, and the values to store for keys that were left out.
+/// What was derived: the parsed names, and the values to store for keys that were left out.
+#[derive(Debug)]
+pub(crate) struct Derivation {
+    pub(crate) derived: Derived,
+    pub(crate) stored: Vec<(&'static str, Value)>,
+}
+
+/// Derives what follows from `values`.
 ///
 /// # Errors
 /// Every problem found.
-pub(crate) fn derive(values: &dyn Values) -> Result<(Derived, Vec<(&'static str, Value)>), Vec<Problem>> {
-    let mut problems = Vec::new();
+pub(crate) fn derive(values: &dyn Values) -> Result<Derivation, Vec<Problem>> {
     let mut stored = Vec::new();
-    let names = names(values, &mut stored).map_err(|problem| problems.push(problem));
+    let mut problems = Vec::new();
     let protection = anonymous_tls(values, &mut stored, &mut problems);
-    match names {
-        Ok((identity, collectives, main_collective, registration_collective)) if problems.is_empty() => {
-            Ok((Derived { identity, collectives, main_collective, registration_collective, protection }, stored))
-        }
-        _ => Err(problems),
+    let identity = identity(values).map_err(|problem| problems.push(problem));
+    let collectives = collectives(values).map_err(|problem| problems.push(problem));
+    let (Ok(identity), Ok(collectives), true) = (identity, collectives, problems.is_empty()) else {
+        return Err(problems);
+    };
+    let (main, registration) = (&collectives.main, &collectives.registration);
+    store(&mut stored, keys::IDENTITY, Value::Text(identity.as_str().into()));
+    store(&mut stored, keys::COLLECTIVES, Value::List(collectives.all.iter().map(ToString::to_string).collect()));
+    store(&mut stored, keys::MAIN_COLLECTIVE, Value::Text(main.as_str().into()));
+    store(&mut stored, keys::REGISTRATION_COLLECTIVE, Value::Text(registration.as_str().into()));
+    let derived = Derived {
+        identity,
+        collectives: collectives.all,
+        main_collective: collectives.main,
+        registration_collective: collectives.registration,
+        protection,
+    };
+    Ok(Derivation { derived, stored })
+}
+
+/// The collectives and two that are chosen from them.
+struct Collectives {
+    all: Arc<[Collective]>,
+    main: Collective,
+    registration: Collective,
+}
+
+/// The configured identity, else the host's.
+fn identity(values: &dyn Values) -> Result<Identity, Problem> {
+    let name = keys::IDENTITY.name();
+    match given(values, keys::IDENTITY).or_else(|| values.host_identity()) {
+        Some(text) => text.parse().map_err(|error: names::InvalidName| {
+            problem(values, name, text, &format!("{}; set identity in the configuration", error.rule))
+        }),
+        None => Err(problem(values, name, "", "this host has no name: set identity in the configuration")),
     }
 }
 
-/// Identity and collectives. The rules of single names were checked before, so that only missing ones fail here.
-fn names(
-    values: &dyn Values,
-    stored: &mut Vec<(&'static str, Value)>,
-) -> Result<(Identity, Arc<[Collective]>, Collective, Collective), Problem> {
-    let identity_text = get(values, keys::IDENTITY).filter(|_| values.is_given(keys::IDENTITY.name()));
-    let identity: Identity = match identity_text.or_else(|| values.host_identity()) {
-        Some(text) => text.parse().map_err(|error: names::InvalidName| {
-            problem(values, keys::IDENTITY.name(), text, &format!("{}; set identity in the configuration", error.rule))
-        })?,
-        None => return Err(problem(values, keys::IDENTITY.name(), "", "this host has no name: set identity")),
-    };
-    store(stored, keys::IDENTITY, Value::Text(identity.as_str().into()));
-
-    let given = get(values, keys::COLLECTIVES);
-    let is_choria = get(values, keys::SECURITY_PROVIDER) == Some("choria");
-    let unset = [if is_choria { "choria" } else { "mcollective" }.to_owned()];
-    let texts = if given.is_empty() { &unset[..] } else { given };
+/// The configured collectives, else the one that goes with the security provider.
+fn collectives(values: &dyn Values) -> Result<Collectives, Problem> {
     let parse = |key: &'static str, text: &str| {
         text.parse::<Collective>().map_err(|error| problem(values, key, text, error.rule))
     };
-    let collectives: Result<Arc<[Collective]>, Problem> =
+    let is_given = values.is_given(keys::COLLECTIVES.name());
+    let texts = get(values, keys::COLLECTIVES);
+    let is_choria = get(values, keys::SECURITY_PROVIDER) == Some("choria");
+    let unset = [if is_choria { "choria" } else { "mcollective" }.to_owned()];
+    let texts = if is_given && !texts.is_empty() { texts } else { &unset };
+    let all: Result<Arc<[Collective]>, Problem> =
         texts.iter().map(|text| parse(keys::COLLECTIVES.name(), text)).collect();
-    let collectives = collectives?;
-    store(stored, keys::COLLECTIVES, Value::List(texts.into()));
-
-    // A derived value of an earlier layer does not count as given.
-    let given = |key: Key<crate::key::Text>| get(values, key).filter(|_| values.is_given(key.name()));
-    let main = given(keys::MAIN_COLLECTIVE).unwrap_or(&texts[0]);
-    let main_collective = parse(keys::MAIN_COLLECTIVE.name(), main)?;
-    store(stored, keys::MAIN_COLLECTIVE, Value::Text(main.into()));
-    let registration = given(keys::REGISTRATION_COLLECTIVE).unwrap_or(main);
-    let registration_collective = parse(keys::REGISTRATION_COLLECTIVE.name(), registration)?;
-    store(stored, keys::REGISTRATION_COLLECTIVE, Value::Text(registration.into()));
-    Ok((identity, collectives, main_collective, registration_collective))
+    let main = given(values, keys::MAIN_COLLECTIVE).unwrap_or(&texts[0]);
+    let registration = given(values, keys::REGISTRATION_COLLECTIVE).unwrap_or(main);
+    Ok(Collectives {
+        all: all?,
+        main: parse(keys::MAIN_COLLECTIVE.name(), main)?,
+        registration: parse(keys::REGISTRATION_COLLECTIVE.name(), registration)?,
+    })
 }
 
 /// Anonymous TLS turns off verification; servers then have their token and seed beside the configuration file.
@@ -131,6 +151,11 @@ fn anonymous_tls(
 
 fn get<T: TypedKey>(values: &dyn Values, key: Key<T>) -> T::Output<'_> {
     T::read(values.value(key.name()))
+}
+
+/// A text that the user gave; one stored by an earlier derivation does not count.
+fn given(values: &dyn Values, key: Key<Text>) -> Option<&str> {
+    get(values, key).filter(|_| values.is_given(key.name()))
 }
 
 fn store<T>(stored: &mut Vec<(&'static str, Value)>, key: Key<T>, value: Value) {

@@ -2,7 +2,7 @@
 //!
 //! Three rooms, entered in this order:
 //!
-//! 1. text: [`text`] reads one file's lines, [`duration`] and [`value`] one value;
+//! 1. text: `text` reads one file's lines, `value` and [`parse_duration`] one value;
 //! 2. [`Inputs`]: what [`load`] merged from all files and the environment, with file and line, nothing judged;
 //! 3. [`Settings`]: what [`Inputs::check`] made of them, or [`Problems`] that list every bad value at once.
 //!
@@ -21,6 +21,7 @@ mod load;
 mod man_page;
 mod problems;
 mod retired;
+mod roff;
 mod rule;
 mod secret;
 mod settings;

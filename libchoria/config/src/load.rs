@@ -72,10 +72,9 @@ impl Reader<'_> {
                 }
                 Line::Ignored { number, text } => {
                     let place = Place::Line { file: Arc::clone(&file), line: number };
-                    let key = text.split('=').next().unwrap_or_default().trim();
-                    let key = key.chars().take(64).collect::<String>();
-                    let text =
-                        format!("the line is ignored because it gives {key:?} no value; a setting is key = value");
+                    // The first word only: what follows may be a secret whose `=` was forgotten.
+                    let key = text.split([' ', '\t', '=']).next().unwrap_or_default();
+                    let text = format!("the line that starts with {key:?} is ignored: a setting is key = value");
                     self.inputs.warnings.push(Warning { place, text });
                 }
                 Line::TooLong { number } => {

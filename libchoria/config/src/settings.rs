@@ -1,7 +1,7 @@
 //! The third room: judged values, shared by everything that asks for them.
 
 use crate::check::read;
-use crate::derived::{Derived, Values, derive};
+use crate::derived::{Derivation, Derived, Values, derive};
 use crate::environment::FixedEnvironment;
 use crate::inputs::{Given, Inputs, Kind, Place, Protection};
 use crate::key::{Key, TypedKey};
@@ -215,7 +215,7 @@ impl Settings {
         }
         let mut variant =
             Self { shared: Arc::clone(&self.shared), own: Some(Arc::new(layer)), derived: Arc::clone(&self.derived) };
-        let (derived, stored) = derive(&variant).map_err(Problems::new)?;
+        let Derivation { derived, stored } = derive(&variant).map_err(Problems::new)?;
         variant.adopt(derived, stored);
         Ok(variant)
     }
@@ -345,3 +345,6 @@ fn replace<K: PartialEq, V>(list: &mut Vec<(K, V)>, key: K, value: V) {
         None => list.push((key, value)),
     }
 }
+
+#[cfg(test)]
+mod tests;

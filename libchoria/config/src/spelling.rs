@@ -23,7 +23,7 @@ pub(crate) fn probably_meant(key: &str) -> Option<&'static str> {
         return None;
     }
     let close = table().map(|info| (distance(key, info.name), info.name));
-    close.filter(|(errors, name)| *errors <= 2 && *errors < name.len() / 2).min().map(|(_, name)| name)
+    close.filter(|(errors, name)| *errors <= 2 && errors * 3 <= name.len()).min().map(|(_, name)| name)
 }
 
 /// Typing errors between two texts: a letter more, less, other, or two letters swapped.
