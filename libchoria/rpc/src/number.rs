@@ -33,7 +33,8 @@ pub(crate) fn to_json(float: f64) -> Option<Value> {
 
 /// Compact JSON text of `value` with sorted keys and numbers as in [`number_text`], so that equal values are one value in
 /// a summary.
-pub(crate) fn compact_json(value: &Value) -> String {
+#[must_use]
+pub fn compact_json(value: &Value) -> String {
     match value {
         Value::Number(number) => number_text(number),
         Value::Array(items) => format!("[{}]", items.iter().map(compact_json).collect::<Vec<_>>().join(",")),
