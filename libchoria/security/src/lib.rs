@@ -1,1 +1,30 @@
-//! (to be written)
+//! Security of messages: signing requests, deciding whose requests count, signing and checking replies (spec 02 §10,
+//! §12).
+//!
+//! | module | holds |
+//! |---|---|
+//! | `provider` | [`Provider`], what a process does with messages; [`Parts`] it is made of |
+//! | `setup` | making [`Parts`] from the configuration, with every mistake listed |
+//! | `trust` | [`TrustedTokens`]: who is trusted to issue tokens, and the tokens verified so far |
+//! | `verify` | the rules for requests and replies; they alone make [`Verified`] messages |
+//! | `signer` | the [`Signer`] trait, [`LocalSigner`], and [`Sealed`] requests that only signers make |
+//!
+//! The provider is `choria`: version 2 of the protocol, ed25519 keys and JWTs. Time is an argument; files are read in
+//! `setup` only.
+
+mod bounded;
+mod credentials;
+mod provider;
+mod rejection;
+mod setup;
+mod signer;
+mod trust;
+mod verify;
+
+pub use credentials::{Credentials, CredentialsError};
+pub use provider::{Parts, Provider, Trust};
+pub use rejection::{Holder, Rejection};
+pub use setup::{Role, SetupError, SetupErrors, trust_roots};
+pub use signer::{AAA_SIGNER_AGENT, LocalSigner, Sealed, SignError, Signer};
+pub use trust::TrustedTokens;
+pub use verify::{Verification, Verified};
