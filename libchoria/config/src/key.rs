@@ -193,10 +193,10 @@ impl Type {
         }
     }
 
-    /// Whether a later line adds to the earlier ones instead of replacing them.
+    /// Whether a value has elements.
     #[must_use]
-    pub const fn appends(self) -> bool {
-        matches!(self, Self::PathList | Self::Lines)
+    pub const fn is_list(self) -> bool {
+        matches!(self, Self::CommaList | Self::PathList | Self::Lines)
     }
 }
 

@@ -11,6 +11,7 @@
 //! [`FixedEnvironment`]. The facts are in spec 04b; where ours is kinder or stricter than them, the item says so.
 
 mod check;
+mod credentials;
 mod derived;
 mod duration;
 mod environment;

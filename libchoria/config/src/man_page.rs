@@ -10,6 +10,9 @@ use crate::roff::{bold, escaped, sentence};
 pub fn man_page() -> String {
     let mut page = Page::default();
     page.line(".TH CHORIA.CONF 5 \"\" \"Choria\" \"File formats\"");
+    // Names of keys and paths are not taken apart at line ends.
+    page.line(".nh");
+    page.line(".ad l");
     page.heading("NAME");
     page.line("choria.conf \\- configuration of Choria servers, brokers, services and clients");
     page.introduction();
@@ -89,7 +92,8 @@ impl Page {
             self.line(&format!("Default: {}.", bold(default)));
         }
         if !key.rule.in_words().is_empty() {
-            self.line(&sentence(&format!("It {}.", key.rule.in_words())));
+            let subject = if key.value_type.is_list() { "Each" } else { "It" };
+            self.line(&sentence(&format!("{subject} {}.", key.rule.in_words())));
         }
         if let Some(variable) = key.environment {
             self.line(&format!("Environment: {}.", bold(variable)));
@@ -162,7 +166,7 @@ mod tests {
         for key in table().chain(patterns()) {
             assert!(page.contains(&format!(".TP\n{}\n", bold(key.name))), "{} is missing", key.name);
         }
-        let commands = [".TH ", ".SH ", ".PP", ".TP", ".RS", ".RE"];
+        let commands = [".TH ", ".SH ", ".PP", ".TP", ".RS", ".RE", ".nh", ".ad l"];
         for line in page.lines() {
             let is_command = line.starts_with(['.', '\'']);
             assert!(!is_command || commands.iter().any(|command| line.starts_with(command)), "{line}");

@@ -6,6 +6,7 @@
 //! | `srv`, `search` | SRV records and [`Search`]: configured hosts, DNS, last resort |
 //! | `login` | [`Login`]: tokens and seeds, read anew at each attempt; NKeys |
 //! | `tls`, `verifier` | [`Tls`], shared by all connections of a process |
+//! | `settings` | all of these from the configuration |
 //! | `options`, `connect` | [`Options`] and [`connect()`], the first connection |
 //! | `shared`, `observer` | what happens to it later: returns, counters, log lines |
 //! | `connection` | [`Connection`], [`Subscription`], [`Delivery`] |
@@ -23,6 +24,8 @@ mod login;
 mod observer;
 mod options;
 mod search;
+mod settings;
+mod settings;
 mod shared;
 mod srv;
 mod tls;
@@ -38,5 +41,7 @@ pub use options::{
     CLIENT_PATIENCE, CLIENT_PING_INTERVAL, ConnectError, LONGEST_CONNECT, Options, Role, SERVER_PING_INTERVAL,
 };
 pub use search::{Search, SearchError, Servers, parse_addresses};
+pub use settings::SettingsError;
+pub use settings::SetupError;
 pub use srv::{Dns, LookupError, ServiceLookup, ServiceRecord, in_order_of_use};
 pub use tls::{Tls, TlsError, TlsFiles, Trust};

@@ -99,6 +99,27 @@ impl Login {
         Ok(Self::NKey(Arc::new(pair)))
     }
 
+    /// Whether a Choria token is sent.
+    #[must_use]
+    pub fn is_token(&self) -> bool {
+        matches!(self, Self::Token { .. } | Self::TokenText { .. } | Self::Provisioning { .. })
+    }
+
+    /// The caller id or identity in the token that would be sent now, unverified; `None` without a token.
+    ///
+    /// # Errors
+    /// [`LoginError`]: the token cannot be read or is none.
+    pub fn caller(&self) -> Result<Option<String>, LoginError> {
+        match self {
+            Self::Token { token_file, .. } => {
+                let token = read_token(token_file)?;
+                owner_of(&token).map(Some).map_err(|error| malformed(&token_file.display().to_string(), &error))
+            }
+            Self::TokenText { token, .. } => owner_of(token).map(Some).map_err(|error| malformed("memory", &error)),
+            _ => Ok(None),
+        }
+    }
+
     /// What to send to a broker that sent `nonce`, at the time `now`.
     ///
     /// # Errors
@@ -172,13 +193,27 @@ fn read_token(path: &Path) -> Result<String, LoginError> {
     })
 }
 
-fn check_expiry(token: &str, from: impl Fn() -> String, now: SystemTime) -> Result<(), LoginError> {
-    let malformed = |error: tokens::Invalid| LoginError::Malformed { from: from(), reason: error.to_string() };
-    let expiry = match tokens::purpose_of(token).map_err(malformed)? {
-        Purpose::Client => tokens::read_client(token).map_err(malformed)?.standard.effective_expiry(),
-        Purpose::Server => tokens::read_server(token).map_err(malformed)?.standard.effective_expiry(),
+fn owner_of(token: &str) -> Result<String, tokens::Invalid> {
+    match tokens::purpose_of(token)? {
+        Purpose::Server => Ok(tokens::read_server(token)?.identity),
+        _ => Ok(tokens::read_client(token)?.caller_id),
+    }
+}
+
+fn expiry_of(token: &str) -> Result<Option<SystemTime>, tokens::Invalid> {
+    Ok(match tokens::purpose_of(token)? {
+        Purpose::Client => tokens::read_client(token)?.standard.effective_expiry(),
+        Purpose::Server => tokens::read_server(token)?.standard.effective_expiry(),
         Purpose::Provisioning | Purpose::Unknown => None,
-    };
+    })
+}
+
+fn malformed(from: &str, error: &tokens::Invalid) -> LoginError {
+    LoginError::Malformed { from: from.to_owned(), reason: error.to_string() }
+}
+
+fn check_expiry(token: &str, from: impl Fn() -> String, now: SystemTime) -> Result<(), LoginError> {
+    let expiry = expiry_of(token).map_err(|error| malformed(&from(), &error))?;
     match expiry.and_then(|end| now.duration_since(end + CLOCK_LEEWAY).ok()) {
         Some(late) => Err(LoginError::Expired { from: from(), ago: late + CLOCK_LEEWAY }),
         None => Ok(()),
