@@ -6,9 +6,18 @@ pub mod aggregate;
 pub mod body;
 pub mod chart;
 pub mod ddl;
+pub mod discovery;
+pub mod document;
+mod filter_arguments;
+pub mod json_text;
 pub mod number;
+pub mod plan;
+pub mod progress;
+pub mod reply_filter;
+pub mod stats;
 mod status;
 pub mod suggest;
 
 pub use body::{InvalidBody, ReplyBody, RequestBody};
+pub use filter_arguments::FilterArguments;
 pub use status::StatusCode;

@@ -7,6 +7,7 @@
 use super::embedded;
 use super::model::{AgentDdl, DataDdl};
 use crate::suggest::Suggestion;
+use config::{Settings, keys};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -64,6 +65,15 @@ pub enum FindError {
 }
 
 impl Library {
+    /// The places a configuration names: `libdir`, `plugin.choria.agent_provider.mcorpc.libdir` and, for documents
+    /// stored by registry clients, `plugin.choria.services.registry.cache`.
+    #[must_use]
+    pub fn from_settings(settings: &Settings) -> Self {
+        let directories = [keys::LIBDIR, keys::AGENT_PROVIDER_MCORPC_LIBDIR];
+        let directories = directories.iter().flat_map(|key| settings.get(*key)).map(PathBuf::from).collect();
+        Self { directories, stored: settings.get(keys::SERVICES_REGISTRY_CACHE) }
+    }
+
     /// These directories, each with sub-directories `choria/agent`, `mcollective/agent` and the same for `data`.
     #[must_use]
     pub fn new(directories: Vec<PathBuf>) -> Self {
