@@ -1,0 +1,106 @@
+//! Agents that speak RPC: body, action, authorization, then the action itself, in this order (spec 03a §1.4).
+
+use crate::admit::Admitted;
+use crate::agent::{Agent, Metadata, Unanswered};
+use crate::authorize::{Authorized, Call, Denied};
+use crate::node::Node;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use rpc::{InvalidBody, ReplyBody, RequestBody, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::sync::Arc;
+
+/// What an RPC agent can do.
+pub trait Actions: fmt::Debug + Send + Sync {
+    /// Who the agent is and how long an action may take.
+    fn metadata(&self) -> &Metadata;
+
+    /// Whether there is such an action; asked before authorization.
+    fn knows(&self, action: &str) -> bool;
+
+    /// Carries out the call's action, which [`knows`](Self::knows) confirmed.
+    fn run(&self, call: Authorized, node: Arc<Node>) -> BoxFuture<'_, ReplyBody>;
+}
+
+/// Makes an [`Agent`] of the actions of one.
+#[derive(Debug)]
+pub struct Rpc<T>(pub T);
+
+impl<T: Actions> Agent for Rpc<T> {
+    fn metadata(&self) -> &Metadata {
+        self.0.metadata()
+    }
+
+    fn handle(&self, admitted: Admitted, node: Arc<Node>) -> BoxFuture<'_, Result<Vec<u8>, Unanswered>> {
+        async move {
+            let reply = match self.prepare(admitted, &node) {
+                Ok(call) => self.0.run(call, node).await,
+                Err(reply) => reply,
+            };
+            Ok(reply.encode())
+        }
+        .boxed()
+    }
+}
+
+impl<T: Actions> Rpc<T> {
+    /// The call to run, or the reply that says why there is none.
+    fn prepare(&self, admitted: Admitted, node: &Node) -> Result<Authorized, ReplyBody> {
+        let name = &self.metadata().name;
+        let body = RequestBody::parse(&admitted.request().body()).map_err(|error| {
+            let text = format!(
+                "Could not process request: could not parse incoming message as a MCollective SimpleRPC Request: {error}"
+            );
+            ReplyBody::failure("", StatusCode::InvalidData, text)
+        })?;
+        let action = body.action.clone();
+        if !self.0.knows(&action) {
+            let text = format!("Unknown action {action} for agent {name}");
+            return Err(ReplyBody::failure(&action, StatusCode::UnknownAction, text));
+        }
+        node.authorization.authorize(name, Call { admitted, body }).map_err(|denied| {
+            tracing::warn!("{denied}");
+            ReplyBody::failure(&action, StatusCode::Aborted, Denied::REPLY)
+        })
+    }
+}
+
+impl Authorized {
+    /// The action's inputs as `T`, whose fields are named in lower case; unknown inputs are ignored.
+    ///
+    /// # Errors
+    /// The reply for inputs of a wrong type, status 4.
+    pub fn inputs<T: DeserializeOwned>(&self) -> Result<T, ReplyBody> {
+        self.body().inputs().map_err(|error| {
+            let why = match &error {
+                InvalidBody::Inputs { source, .. } | InvalidBody::Shape(source) => source.to_string(),
+            };
+            let (agent, action) = (&self.admitted().request().agent, self.action());
+            let text = format!("Could not parse request data for {agent}#{action}: {why}");
+            ReplyBody::failure(action, StatusCode::InvalidData, text)
+        })
+    }
+
+    /// A successful reply with `data`.
+    #[must_use]
+    pub fn ok(&self, data: &impl Serialize) -> ReplyBody {
+        // Every reply type has text keys and plain values, so writing cannot fail; the arm says so rather than panics.
+        ReplyBody::ok(self.action(), data).unwrap_or_else(|error| {
+            ReplyBody::failure(self.action(), StatusCode::UnknownError, format!("the reply cannot be written: {error}"))
+        })
+    }
+
+    /// A reply that says why the action could not be done, status 1.
+    #[must_use]
+    pub fn aborted(&self, message: impl Into<String>) -> ReplyBody {
+        ReplyBody::failure(self.action(), StatusCode::Aborted, message)
+    }
+
+    /// As [`aborted`](Self::aborted), with `data` all the same.
+    #[must_use]
+    pub fn aborted_with(&self, message: impl Into<String>, data: &impl Serialize) -> ReplyBody {
+        ReplyBody { status: StatusCode::Aborted, message: message.into(), ..self.ok(data) }
+    }
+}

@@ -1,0 +1,150 @@
+//! Counters of one server (spec 02 §9): handed in, never global, since thousands of servers may share a process.
+
+use serde::Serialize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Counter {
+    /// Messages received.
+    Total,
+    /// Requests that passed every check.
+    Validated,
+    /// Messages that could not be read or verified, or name a collective this server is not in.
+    Unvalidated,
+    /// Requests whose filter matched.
+    Passed,
+    /// Requests whose filter did not match.
+    Filtered,
+    /// Replies, counted when they are handed to the connection, even if that fails.
+    Replies,
+    /// Requests that matched but were too old, or from too far in the future.
+    TtlExpired,
+    /// Lifecycle events published.
+    Events,
+}
+
+/// The counters of one server and when it last accepted a request.
+#[derive(Debug, Default)]
+pub struct Stats {
+    counters: [AtomicU64; 8],
+    /// Unix seconds; 0 is never.
+    last_accepted: AtomicU64,
+}
+
+/// The counters at one moment, named as the status file names them (spec 04 §4.3).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Counts {
+    /// [`Counter::Total`].
+    pub total: u64,
+    /// [`Counter::Validated`].
+    pub valid: u64,
+    /// [`Counter::Unvalidated`].
+    pub invalid: u64,
+    /// [`Counter::Passed`].
+    pub passed: u64,
+    /// [`Counter::Filtered`].
+    pub filtered: u64,
+    /// [`Counter::Replies`].
+    pub replies: u64,
+    /// [`Counter::TtlExpired`].
+    #[serde(rename = "ttlexpired")]
+    pub ttl_expired: u64,
+    /// [`Counter::Events`].
+    pub events: u64,
+}
+
+impl Counter {
+    /// The name of the metric.
+    #[must_use]
+    pub fn metric(self) -> &'static str {
+        match self {
+            Self::Total => "choria_server_total",
+            Self::Validated => "choria_server_validated",
+            Self::Unvalidated => "choria_server_unvalidated",
+            Self::Passed => "choria_server_passed",
+            Self::Filtered => "choria_server_filtered",
+            Self::Replies => "choria_server_replies",
+            Self::TtlExpired => "choria_server_ttlexpired",
+            Self::Events => "choria_server_events",
+        }
+    }
+}
+
+impl Stats {
+    /// Adds one.
+    pub fn count(&self, counter: Counter) {
+        self.counters[counter as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The present value.
+    #[must_use]
+    pub fn value(&self, counter: Counter) -> u64 {
+        self.counters[counter as usize].load(Ordering::Relaxed)
+    }
+
+    /// All values.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            total: self.value(Counter::Total),
+            valid: self.value(Counter::Validated),
+            invalid: self.value(Counter::Unvalidated),
+            passed: self.value(Counter::Passed),
+            filtered: self.value(Counter::Filtered),
+            replies: self.value(Counter::Replies),
+            ttl_expired: self.value(Counter::TtlExpired),
+            events: self.value(Counter::Events),
+        }
+    }
+
+    /// Records that a request was accepted at `now`.
+    pub fn accepted(&self, now: SystemTime) {
+        let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+        self.last_accepted.store(seconds, Ordering::Relaxed);
+    }
+
+    /// When a request was last accepted, in unix seconds; `None` if never.
+    #[must_use]
+    pub fn last_accepted(&self) -> Option<u64> {
+        Some(self.last_accepted.load(Ordering::Relaxed)).filter(|seconds| *seconds > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_counter_has_its_own_place_and_name() {
+        let stats = Stats::default();
+        let all = [
+            (Counter::Total, "choria_server_total"),
+            (Counter::Validated, "choria_server_validated"),
+            (Counter::Unvalidated, "choria_server_unvalidated"),
+            (Counter::Passed, "choria_server_passed"),
+            (Counter::Filtered, "choria_server_filtered"),
+            (Counter::Replies, "choria_server_replies"),
+            (Counter::TtlExpired, "choria_server_ttlexpired"),
+            (Counter::Events, "choria_server_events"),
+        ];
+        for (times, (counter, metric)) in all.into_iter().enumerate() {
+            (0..=times).for_each(|_| stats.count(counter));
+            assert_eq!(counter.metric(), metric);
+        }
+        let json = serde_json::to_string(&stats.counts()).expect("JSON");
+        assert_eq!(
+            json,
+            r#"{"total":1,"valid":2,"invalid":3,"passed":4,"filtered":5,"replies":6,"ttlexpired":7,"events":8}"#
+        );
+    }
+
+    #[test]
+    fn never_is_not_1970() {
+        let stats = Stats::default();
+        assert_eq!(stats.last_accepted(), None);
+        stats.accepted(SystemTime::UNIX_EPOCH + Duration::from_secs(5));
+        assert_eq!(stats.last_accepted(), Some(5));
+    }
+}
