@@ -1,0 +1,199 @@
+//! Rows 8, 9, 10, 16 and 17: messages, tokens and filters, one thread, five windows of 0.7 CPU seconds each.
+
+use anyhow::Context;
+use nix::sys::resource::{UsageWho, getrusage};
+use protocol::facts::{FactFile, Facts};
+use protocol::filter::{Compound, DataAnswers, Filter, NodeView};
+use protocol::{Headers, Reply, Request, SecureReply, Transport, Version};
+use security::{Credentials, LocalSigner, Parts, Provider, Trust, TrustedTokens};
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokens::{ClientClaims, ClientPermissions, Seed, ServerClaims, SigningKey, TrustRoots};
+
+const WINDOWS: usize = 5;
+const WINDOW_SECONDS: f64 = 0.7;
+const FACTS: &str =
+    r#"{"country":"mt","os":{"family":"Debian","release":{"major":"13"}},"cpu":{"count":8},"site":"a"}"#;
+
+pub(crate) fn run() -> anyhow::Result<()> {
+    let parties = Parties::new()?;
+    let now = SystemTime::now();
+    let request = parties.request(now)?;
+    let request_wire = parties.seal_request(&request)?;
+    let reply = request.reply(
+        parties.server.identity().clone(),
+        br#"{"action":"ping","statuscode":0,"statusmsg":"OK","data":{"pong":1795252651}}"#.to_vec(),
+        now,
+    );
+    let reply_wire = parties.seal_reply(&reply);
+
+    measure("request_verify_decode", || {
+        // A provider that has seen no token yet: both signatures are verified.
+        let fresh = parties.fresh_server();
+        verify_request(&fresh, &request_wire, now)
+    })?;
+    measure("request_verify_decode_cached", || verify_request(&parties.server, &request_wire, now))?;
+    measure("reply_create_sign", || {
+        let reply = request.reply(parties.server.identity().clone(), reply.payload.clone(), now);
+        Ok(parties.seal_reply(&reply).len())
+    })?;
+    measure("request_create_sign", || Ok(parties.seal_request(&parties.request(now)?)?.len()))?;
+    measure("reply_decode", || verify_reply(&parties.client, &reply_wire, now))?;
+    measure("reply_decode_signature", || verify_reply(&parties.fresh_server(), &reply_wire, now))?;
+    let roots = parties.roots.clone();
+    let token = parties.client.token().context("the client has a token")?.to_owned();
+    measure("client_token_verify", || Ok(roots.verify_client(&token, now)?.caller_id.len()))?;
+    filters()
+}
+
+/// An issuer, a server and a client whose tokens it signed.
+struct Parties {
+    roots: TrustRoots,
+    server_token: String,
+    server_seed: [u8; 32],
+    server: Provider,
+    client: Provider,
+    signer: LocalSigner,
+}
+
+impl Parties {
+    fn new() -> anyhow::Result<Self> {
+        let issuer = Seed::generate();
+        let roots = TrustRoots::issuers(BTreeMap::from([("choria".to_owned(), issuer.public())]));
+        let key = SigningKey::Ed25519(issuer);
+        let (now, validity) = (SystemTime::now(), Duration::from_secs(3600));
+        let mut random = rand::rngs::OsRng;
+        let server_seed: [u8; 32] = rand::random();
+        let public = Seed::from_bytes(server_seed).public();
+        let server_token =
+            ServerClaims::new("n1.example.net", vec!["choria".to_owned()], public, validity, now, &mut random)?
+                .sign(&key)?;
+        let client_seed = Seed::generate();
+        let mut claims = ClientClaims::new("up=bob", validity, now, &mut random)?;
+        claims.standard.public_key = Some(client_seed.public().to_string());
+        claims.permissions = Some(ClientPermissions { fleet_management: true, ..ClientPermissions::default() });
+        let client_token = claims.sign(&key)?;
+        let server = Self::server(&roots, &server_token, server_seed)?;
+        let client = Provider::new(Parts {
+            identity: "bob".parse()?,
+            credentials: Some(Credentials::new(&client_token, client_seed)?),
+            trust: Trust::Nobody,
+            sign_replies: true,
+        });
+        let signer = LocalSigner::new(client.clone());
+        Ok(Self { roots, server_token, server_seed, server, client, signer })
+    }
+
+    fn server(roots: &TrustRoots, token: &str, seed: [u8; 32]) -> anyhow::Result<Provider> {
+        Ok(Provider::new(Parts {
+            identity: "n1.example.net".parse()?,
+            credentials: Some(Credentials::new(token, Seed::from_bytes(seed))?),
+            trust: Trust::Tokens(Arc::new(TrustedTokens::new(roots.clone()))),
+            sign_replies: true,
+        }))
+    }
+
+    fn fresh_server(&self) -> Provider {
+        Self::server(&self.roots, &self.server_token, self.server_seed).unwrap_or_else(|_| self.server.clone())
+    }
+
+    fn request(&self, now: SystemTime) -> anyhow::Result<Request> {
+        let id = protocol::new_request_id(Version::V2, now, &mut rand::thread_rng());
+        Ok(Request {
+            version: Version::V2,
+            id,
+            sender: "bob".parse()?,
+            caller: self.client.caller().clone(),
+            collective: "choria".parse()?,
+            agent: "rpcutil".parse()?,
+            ttl: 60,
+            time: now,
+            filter: Filter { agents: vec!["rpcutil".to_owned()], ..Filter::default() },
+            payload: br#"{"agent":"rpcutil","action":"ping","data":{}}"#.to_vec(),
+        })
+    }
+
+    fn seal_request(&self, request: &Request) -> anyhow::Result<Vec<u8>> {
+        let sealed = self.signer.seal_now(request)?;
+        let reply_to = protocol::subjects::reply(&request.collective, &request.caller, &request.id);
+        Ok(sealed.transport(&Headers {
+            reply_to: Some(reply_to),
+            sender: Some(self.client.identity().clone()),
+            ..Headers::default()
+        }))
+    }
+
+    fn seal_reply(&self, reply: &Reply) -> Vec<u8> {
+        let headers = Headers { sender: Some(self.server.identity().clone()), ..Headers::default() };
+        protocol::transport::encode(Version::V2, &self.server.seal_reply(reply), &headers)
+    }
+}
+
+/// From the bytes on the wire to a verified request, as a server does it.
+fn verify_request(provider: &Provider, wire: &[u8], now: SystemTime) -> anyhow::Result<usize> {
+    let secure = Transport::parse(wire)?.secure_request()?;
+    let request = provider.verify_request(&secure, now)?;
+    Ok(request.body().len())
+}
+
+/// From the bytes on the wire to a reply, as a client does it.
+fn verify_reply(provider: &Provider, wire: &[u8], now: SystemTime) -> anyhow::Result<usize> {
+    let secure: SecureReply = Transport::parse(wire)?.secure_reply()?;
+    Ok(provider.verify_reply(&secure, now)?.payload.len())
+}
+
+fn filters() -> anyhow::Result<()> {
+    let facts = Facts::merge(&[FactFile { name: "facts.json", text: FACTS }]).0;
+    let agents = ["choria_util".parse()?, "discovery".parse()?, "rpcutil".parse()?];
+    let classes = ["roles::base".to_owned(), "roles::web".to_owned(), "roles::db".to_owned()];
+    let answers = DataAnswers::default();
+    let identity = "n1.example.net";
+    let view = NodeView { identity, agents: &agents, classes: &classes, facts: &facts, data: &answers };
+    let plain = Filter {
+        agents: vec!["rpcutil".to_owned()],
+        classes: vec!["roles::web".to_owned()],
+        facts: vec!["country=mt".parse()?],
+        ..Filter::default()
+    };
+    let expression = "with('roles::web') && fact('os.release.major') == '13' && with('country=mt')";
+    let compound = Filter { compound: vec![Compound::Expression(expression.to_owned())], ..Filter::default() };
+    for (name, filter) in [("filter_match", plain), ("compound_match", compound)] {
+        let compiled = filter.compile();
+        anyhow::ensure!(compiled.matches(&view)?, "{name} should match");
+        measure(name, || Ok(usize::from(compiled.matches(&view)?)))?;
+    }
+    Ok(())
+}
+
+/// Prints the median over the windows of operations a CPU second.
+fn measure(name: &str, mut operation: impl FnMut() -> anyhow::Result<usize>) -> anyhow::Result<()> {
+    operation().with_context(|| name.to_owned())?;
+    let mut rates = Vec::with_capacity(WINDOWS);
+    for _ in 0..WINDOWS {
+        let began = cpu_seconds()?;
+        let mut done = 0_u32;
+        let used = loop {
+            for _ in 0..100 {
+                black_box(operation()?);
+            }
+            done += 100;
+            let used = cpu_seconds()? - began;
+            if used >= WINDOW_SECONDS {
+                break used;
+            }
+        };
+        rates.push(f64::from(done) / used);
+    }
+    rates.sort_by(f64::total_cmp);
+    println!("{}", serde_json::json!({"name": name, "ops_per_cpu_s": rates[WINDOWS / 2].round()}));
+    Ok(())
+}
+
+/// User and system CPU seconds of this process.
+fn cpu_seconds() -> anyhow::Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
+}
