@@ -15,19 +15,19 @@ mod expression;
 mod guard;
 mod needle;
 mod text;
+mod wire;
 
 pub use compare::NotComparable;
 pub use compiled::{CompiledFilter, DataAnswers, DataNeed, FilterError, NodeView};
 pub use text::InvalidFact;
 
-use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::BTreeMap;
 
 /// The `filter` of a request, equal in both protocol versions; the five lists are always written.
 ///
 /// A filter whose five lists are empty matches every node.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Filter {
     /// Facts of the node; all must match.
     #[serde(rename = "fact")]
@@ -36,7 +36,7 @@ pub struct Filter {
     #[serde(rename = "cf_class")]
     pub classes: Vec<String>,
     /// Names of agents or `/expression/`; all must match.
-    #[serde(rename = "agent", default)]
+    #[serde(rename = "agent")]
     pub agents: Vec<String>,
     /// Names of nodes or `/expression/`; one must match.
     #[serde(rename = "identity")]
@@ -46,15 +46,13 @@ pub struct Filter {
 }
 
 /// One condition on a fact.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct FactFilter {
     /// Path of the fact in gjson syntax; not empty.
-    #[serde(deserialize_with = "non_empty")]
     pub fact: String,
     /// How the fact is compared with `value`.
     pub operator: Operator,
     /// What the fact is compared with; not empty.
-    #[serde(deserialize_with = "non_empty")]
     pub value: String,
 }
 
@@ -116,21 +114,4 @@ impl Serialize for Compound {
             Self::Unsupported(entry) => entry.serialize(serializer),
         }
     }
-}
-
-impl<'de> Deserialize<'de> for Compound {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut entry = Vec::<BTreeMap<String, String>>::deserialize(deserializer)?;
-        let expression = match entry.as_mut_slice() {
-            [only] => only.remove("expr"),
-            _ => None,
-        };
-        Ok(expression.map_or(Self::Unsupported(entry), Self::Expression))
-    }
-}
-
-/// A string of at least one character.
-fn non_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() { Err(D::Error::custom("fact and value of a fact filter must not be empty")) } else { Ok(text) }
 }
