@@ -25,7 +25,6 @@ mod observer;
 mod options;
 mod search;
 mod settings;
-mod settings;
 mod shared;
 mod srv;
 mod tls;
@@ -42,6 +41,5 @@ pub use options::{
 };
 pub use search::{Search, SearchError, Servers, parse_addresses};
 pub use settings::SettingsError;
-pub use settings::SetupError;
 pub use srv::{Dns, LookupError, ServiceLookup, ServiceRecord, in_order_of_use};
 pub use tls::{Tls, TlsError, TlsFiles, Trust};

@@ -99,27 +99,6 @@ impl Login {
         Ok(Self::NKey(Arc::new(pair)))
     }
 
-    /// Whether a Choria token is sent.
-    #[must_use]
-    pub fn is_token(&self) -> bool {
-        matches!(self, Self::Token { .. } | Self::TokenText { .. } | Self::Provisioning { .. })
-    }
-
-    /// The caller id or identity in the token that would be sent now, unverified; `None` without a token.
-    ///
-    /// # Errors
-    /// [`LoginError`]: the token cannot be read or is none.
-    pub fn caller(&self) -> Result<Option<String>, LoginError> {
-        match self {
-            Self::Token { token_file, .. } => {
-                let token = read_token(token_file)?;
-                owner_of(&token).map(Some).map_err(|error| malformed(&token_file.display().to_string(), &error))
-            }
-            Self::TokenText { token, .. } => owner_of(token).map(Some).map_err(|error| malformed("memory", &error)),
-            _ => Ok(None),
-        }
-    }
-
     /// What to send to a broker that sent `nonce`, at the time `now`.
     ///
     /// # Errors
@@ -191,13 +170,6 @@ fn read_token(path: &Path) -> Result<String, LoginError> {
         source,
         advice: "run choria login, or provision the node",
     })
-}
-
-fn owner_of(token: &str) -> Result<String, tokens::Invalid> {
-    match tokens::purpose_of(token)? {
-        Purpose::Server => Ok(tokens::read_server(token)?.identity),
-        _ => Ok(tokens::read_client(token)?.caller_id),
-    }
 }
 
 fn expiry_of(token: &str) -> Result<Option<SystemTime>, tokens::Invalid> {
