@@ -1,1 +1,46 @@
-//! (to be written)
+//! The broker role: a stock nats-server run as a child, and the answers to its questions about connections (spec 10).
+//!
+//! | module | holds |
+//! |---|---|
+//! | `permissions` | which subjects a token gives; pure |
+//! | `decision` | who may connect; pure |
+//! | `callout` | the same, as nats-server asks it over NATS |
+//! | `nats_config` | nats-server's configuration file; pure |
+//! | `child` | running nats-server |
+//! | `certificates` | a certificate where none is configured |
+//! | `streams` | the standard streams |
+//! | `readiness` | connecting like a member of the fleet, to know that all of it works |
+//! | `settings` | the configuration a broker needs, checked |
+//! | `run` | one run of nats-server with all that belongs to it |
+//! | `broker` | all of it together: [`Broker::build`], [`Broker::start`], [`Running`] |
+//! | `surroundings` | directories and programs of the machine |
+//! | `metrics` | what a broker counts |
+//!
+//! Nothing of the fleet's messages passes through this process: nats-server carries them alone.
+
+mod broker;
+pub mod callout;
+mod certificates;
+mod child;
+pub mod decision;
+mod internal;
+mod metrics;
+mod nats_config;
+pub mod permissions;
+mod readiness;
+mod run;
+mod settings;
+mod streams;
+mod surroundings;
+
+pub use broker::{Broker, BrokerError, BuildError, Running, Status};
+pub use certificates::CertificateError;
+pub use child::{Program, ProgramError, Version};
+pub use internal::InternalError;
+pub use metrics::{Metrics, Snapshot};
+pub use nats_config::{CalloutKeys, NatsConfig, TlsConfig};
+pub use readiness::CheckError;
+pub use run::StartError;
+pub use settings::{Settings, SettingsError};
+pub use streams::{StreamConfig, standard_streams};
+pub use surroundings::Surroundings;

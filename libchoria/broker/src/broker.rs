@@ -1,0 +1,289 @@
+//! A broker from its settings to its end: built, started, watched, restarted, stopped.
+
+use crate::certificates::{self, Certificate, CertificateError};
+use crate::child::{Program, ProgramError};
+use crate::metrics::Metrics;
+use crate::readiness::{CheckError, SelfCheck, Verdict};
+use crate::run::{Ending, Run, StartError};
+use crate::settings::Settings;
+use crate::surroundings::Surroundings;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// A broker that could be started: settings read, nats-server found, certificate there, own token accepted.
+#[derive(Debug)]
+pub struct Broker(Parts);
+
+/// What every run of nats-server is made from.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
+    pub(crate) program: Program,
+    pub(crate) certificate: Certificate,
+    /// Private; removed at the end.
+    pub(crate) directory: TempDir,
+    pub(crate) self_check: SelfCheck,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// A broker that was started. Dropping it kills nats-server.
+#[derive(Debug)]
+pub struct Running {
+    status: watch::Receiver<Status>,
+    task: AbortOnDropHandle<Result<(), StartError>>,
+}
+
+/// What a broker is doing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Status {
+    /// Whether members of the fleet can connect now. The first time it becomes true the broker is ready.
+    pub serving: bool,
+    /// One line for people.
+    pub text: String,
+}
+
+/// Why a broker cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// There is no nats-server to run.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// No private directory could be made.
+    #[error("no private directory can be made in {directory}: {source}; set RUNTIME_DIRECTORY to a writable directory", directory = directory.display())]
+    Directory {
+        /// Where it was tried.
+        directory: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No certificate could be made.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The broker's own token is not good.
+    #[error(transparent)]
+    Token(#[from] CheckError),
+}
+
+/// A started broker ended without being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// It never served.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Its task failed.
+    #[error("the broker's task failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl Broker {
+    /// Makes ready everything that can be judged without opening a port.
+    ///
+    /// # Errors
+    /// [`BuildError`].
+    pub async fn build(
+        settings: Settings,
+        surroundings: &Surroundings,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, BuildError> {
+        for warning in &settings.warnings {
+            tracing::warn!("{warning}");
+        }
+        let self_check = SelfCheck::new(&settings, Arc::clone(&metrics))?;
+        warn_of_expiry(self_check.rehearse(SystemTime::now())?);
+        let program = Program::find(surroundings.nats_server.as_deref(), surroundings.search_path.as_deref()).await?;
+        let base = &surroundings.runtime_directory;
+        let directory = tempfile::Builder::new().prefix("choria-broker-").tempdir_in(base);
+        let directory = directory.map_err(|source| BuildError::Directory { directory: base.clone(), source })?;
+        let certificate = match &settings.certificate {
+            Some((certificate, key)) => Certificate { certificate: certificate.clone(), key: key.clone() },
+            None => {
+                let kept = surroundings.state_directory.as_deref().unwrap_or(directory.path());
+                certificates::find_or_generate(kept, &certificate_names(&settings), SystemTime::now())?
+            }
+        };
+        Ok(Self(Parts { settings, program, certificate, directory, self_check, metrics }))
+    }
+
+    /// Starts nats-server and everything around it. `stop` ends all of it in order.
+    #[must_use]
+    pub fn start(self, stop: CancellationToken) -> Running {
+        let starting = Status { serving: false, text: format!("starting nats-server {}", self.0.program.version) };
+        let (reporter, status) = watch::channel(starting);
+        Running { status, task: AbortOnDropHandle::new(tokio::spawn(supervise(self.0, reporter, stop))) }
+    }
+}
+
+impl Running {
+    /// What the broker is doing, as it changes.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Waits until the broker serves for the first time.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when it ends instead.
+    pub async fn ready(&mut self) -> Result<(), BrokerError> {
+        let serves = self.status.wait_for(|status| status.serving).await.is_ok();
+        if serves { Ok(()) } else { self.end().await }
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// [`BrokerError`] when it was not asked for.
+    pub async fn wait(mut self) -> Result<(), BrokerError> {
+        self.end().await
+    }
+
+    /// Waits for the end and tells the service manager what happens until then: ready, status, signs of life.
+    ///
+    /// # Errors
+    /// As [`Running::wait`].
+    pub async fn follow(mut self, context: &daemon::Context) -> Result<(), BrokerError> {
+        let mut status = self.status.clone();
+        loop {
+            let Status { serving, text } = status.borrow_and_update().clone();
+            context.status(&text);
+            if serving {
+                context.ready();
+            }
+            tokio::select! {
+                ended = self.end() => return ended,
+                changed = status.changed() => {
+                    if changed.is_err() {
+                        return self.end().await;
+                    }
+                }
+                () = context.asked_for_life() => context.alive(),
+            }
+        }
+    }
+
+    async fn end(&mut self) -> Result<(), BrokerError> {
+        (&mut self.task).await?.map_err(BrokerError::from)
+    }
+}
+
+/// Runs nats-server until `stop`, again and again when it ends by itself. Only a first run that never serves is an
+/// error: after that, clients wait for this broker.
+async fn supervise(parts: Parts, reporter: watch::Sender<Status>, stop: CancellationToken) -> Result<(), StartError> {
+    let mut served = false;
+    let mut failures = 0;
+    loop {
+        let began = Instant::now();
+        let started = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            started = Run::start(&parts) => started,
+        };
+        let what = match started {
+            Ok(mut run) => {
+                if let Err(error) = run.prove(&parts, &stop).await {
+                    if stop.is_cancelled() || !served {
+                        run.stop(parts.settings.stop_patience).await;
+                        return if stop.is_cancelled() { Ok(()) } else { Err(error) };
+                    }
+                    tracing::warn!("{error}");
+                }
+                served = true;
+                tracing::info!("ready: {}", describe(&parts, &run).text);
+                match serve(&mut run, &parts, &reporter, &stop).await {
+                    Ending::Stopped => {
+                        reporter.send_replace(Status { serving: false, text: "stopping nats-server".to_owned() });
+                        let exit = run.stop(parts.settings.stop_patience).await;
+                        tracing::info!("nats-server stopped: {exit}");
+                        return Ok(());
+                    }
+                    Ending::Died(exit) => format!("nats-server ended by itself: {exit}"),
+                    Ending::Unresponsive => {
+                        run.stop(UNRESPONSIVE_PATIENCE).await;
+                        "nats-server did not answer and was stopped".to_owned()
+                    }
+                }
+            }
+            Err(error) if !served => return Err(error),
+            Err(error) => error.to_string(),
+        };
+        failures = if began.elapsed() >= STABLE { 0 } else { failures + 1 };
+        let pause = RESTART_PAUSES[failures.min(RESTART_PAUSES.len() - 1)];
+        parts.metrics.restarted();
+        tracing::error!("{what}; it is started again in {:.1} s", pause.as_secs_f64());
+        reporter.send_replace(Status { serving: false, text: format!("restarting: {what}") });
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Reports that the broker serves, and watches over `run` until it ends.
+async fn serve(run: &mut Run, parts: &Parts, reporter: &watch::Sender<Status>, stop: &CancellationToken) -> Ending {
+    reporter.send_replace(describe(parts, run));
+    let report = |run: &Run| {
+        reporter.send_replace(describe(parts, run));
+    };
+    run.watch(parts, stop, report).await
+}
+
+/// The status line of a broker that serves.
+fn describe(parts: &Parts, run: &Run) -> Status {
+    let settings = &parts.settings;
+    let seen = parts.metrics.snapshot();
+    let denied: u64 = seen.denied.values().sum();
+    let mut text = format!(
+        "nats-server {} serves {} on port {}; {} connections allowed, {denied} denied",
+        parts.program.version, settings.identity, settings.client_port, seen.allowed
+    );
+    if seen.restarts > 0 {
+        text.push_str(&format!(", {} restarts", seen.restarts));
+    }
+    if run.missing_streams() > 0 {
+        text.push_str(&format!("; {} streams could not be set up", run.missing_streams()));
+    }
+    if run.verdict() == Verdict::OwnTokenExpired {
+        text.push_str("; the broker's own token has expired");
+    }
+    Status { serving: true, text }
+}
+
+fn warn_of_expiry(verdict: Verdict) {
+    if verdict == Verdict::OwnTokenExpired {
+        tracing::warn!(
+            "the broker's own token in plugin.security.choria.token_file has expired; others are served, but renew it"
+        );
+    }
+}
+
+fn certificate_names(settings: &Settings) -> Vec<String> {
+    let advertised = settings.client_advertise.rsplit_once(':').map_or("", |(host, _)| host);
+    let advertised = advertised.trim_start_matches('[').trim_end_matches(']');
+    let mut names = vec![settings.identity.to_string()];
+    for name in [advertised, "localhost", "127.0.0.1"] {
+        if !name.is_empty() && !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// A nats-server that answers nothing gets little time to answer this.
+const UNRESPONSIVE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A run this long makes the next failure the first of its kind.
+const STABLE: Duration = Duration::from_secs(60);
+
+/// Pauses before another run, by failures in a row; the first is short because everybody waits.
+const RESTART_PAUSES: [Duration; 6] = [
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(20),
+];

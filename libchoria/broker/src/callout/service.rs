@@ -1,0 +1,198 @@
+//! The loop that answers nats-server's questions.
+//!
+//! A client gives up about two seconds after it connected, whatever the broker's own limits are, so a question that has
+//! waited [`TOO_OLD`] is denied without being decided: that work would be for a peer that has left. The queue is
+//! bounded; what finds it full is left to nats-server's time limit. Both keep a storm of reconnections from
+//! feeding itself (spec 10 §7, §8).
+
+use super::{Answer, Keys, Question, REQUEST_SUBJECT, XKEY_HEADER};
+use crate::child::Sampler;
+use crate::decision::{Decision, Grant, Policy, decide};
+use crate::metrics::Metrics;
+use async_nats::{Client, Message, Subscriber};
+use futures_util::StreamExt as _;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+
+/// The callout of one nats-server.
+#[derive(Debug)]
+pub(crate) struct Service {
+    client: Client,
+    subscription: Subscriber,
+    judge: Arc<Judge>,
+}
+
+/// The service ended although nobody asked it to; carries the cause.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServiceError {
+    /// The subscription could not be made.
+    #[error("the callout could not subscribe: {0}")]
+    Subscribe(#[from] async_nats::SubscribeError),
+    /// The connection closed for good, or a worker ended.
+    #[error("the callout ended: {0}")]
+    Ended(&'static str),
+}
+
+/// What is needed to answer one message.
+#[derive(Debug)]
+struct Judge {
+    keys: Arc<Keys>,
+    policy: Arc<Policy>,
+    metrics: Arc<Metrics>,
+    denials: StdMutex<Sampler>,
+}
+
+/// A message and when it was taken from the connection.
+struct Waiting {
+    message: Message,
+    since: Instant,
+}
+
+impl Service {
+    /// Subscribes on `client`, the connection of the callout's own user.
+    ///
+    /// # Errors
+    /// [`ServiceError::Subscribe`].
+    pub(crate) async fn subscribe(
+        client: Client,
+        keys: Arc<Keys>,
+        policy: Arc<Policy>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, ServiceError> {
+        let subscription = client.queue_subscribe(REQUEST_SUBJECT, QUEUE_GROUP.to_owned()).await?;
+        // A failing flush shows as a closed subscription soon after.
+        let _ = client.flush().await;
+        let denials = StdMutex::new(Sampler::new(LOGGED_DENIALS, LOGGED_WINDOW));
+        Ok(Self { client, subscription, judge: Arc::new(Judge { keys, policy, metrics, denials }) })
+    }
+
+    /// Answers for ever; dropping the future ends it.
+    ///
+    /// # Errors
+    /// [`ServiceError::Ended`] when it cannot go on.
+    pub(crate) async fn run(mut self) -> Result<(), ServiceError> {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let waiting = Arc::new(Mutex::new(waiting));
+        let mut workers = JoinSet::new();
+        for _ in 0..workers_wanted() {
+            workers.spawn(work(Arc::clone(&waiting), self.client.clone(), Arc::clone(&self.judge)));
+        }
+        loop {
+            tokio::select! {
+                message = self.subscription.next() => {
+                    let Some(message) = message else { return Err(ServiceError::Ended("its connection closed")) };
+                    if queue.try_send(Waiting { message, since: Instant::now() }).is_err() {
+                        self.judge.metrics.dropped();
+                    }
+                }
+                ended = workers.join_next() => {
+                    tracing::error!("a worker of the callout ended: {ended:?}");
+                    return Err(ServiceError::Ended("a worker stopped"));
+                }
+            }
+        }
+    }
+}
+
+/// One worker: takes the next question as soon as the last one is answered.
+async fn work(waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>, client: Client, judge: Arc<Judge>) {
+    loop {
+        let next = waiting.lock().await.recv().await;
+        let Some(Waiting { message, since }) = next else { return };
+        let Some(reply) = message.reply.clone() else { continue };
+        let answer = judge.answer(&message, since.elapsed());
+        // The connection's own loop sends it; an error here means that loop has ended, which ends the service.
+        if client.publish(reply, answer.into()).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Judge {
+    /// The body that answers `message`, which has waited for `waited`. Empty, which nats-server takes as a denial
+    /// without a reason, when there is nothing that could be said.
+    fn answer(&self, message: &Message, waited: Duration) -> Vec<u8> {
+        self.metrics.waited(waited);
+        let curve = message.headers.as_ref().and_then(|headers| headers.get(XKEY_HEADER)).map(|value| value.as_str());
+        let question = match Question::open(&message.payload, curve, &self.keys) {
+            Ok(question) => question,
+            Err(error) => {
+                self.metrics.malformed();
+                tracing::error!("a request of nats-server cannot be answered: {error}");
+                return Vec::new();
+            }
+        };
+        let now = SystemTime::now();
+        let sealed = if waited >= TOO_OLD {
+            self.metrics.late();
+            let text = format!("the broker is busy: the request waited {} ms", waited.as_millis());
+            Answer::Error(text).seal(&question, curve.unwrap_or_default(), &self.keys, now)
+        } else {
+            let decision = decide(&question.request, &self.policy, now);
+            self.record(&question, &decision);
+            Answer::from(&decision).seal(&question, curve.unwrap_or_default(), &self.keys, now)
+        };
+        sealed.unwrap_or_else(|error| {
+            tracing::error!("an answer to nats-server could not be made: {error}");
+            Vec::new()
+        })
+    }
+
+    fn record(&self, question: &Question, decision: &Decision) {
+        let Question { connection, host, name, .. } = question;
+        match decision {
+            Decision::Allow(Grant { account, name: user, skipped, .. }) => {
+                self.metrics.allowed();
+                let account = account.name();
+                tracing::debug!(
+                    connection,
+                    host,
+                    name,
+                    user,
+                    account,
+                    "connection {connection} is {user} in {account}"
+                );
+                for sentence in skipped {
+                    tracing::warn!(connection, host, user, "part of the token of {user} gives nothing: {sentence}");
+                }
+            }
+            Decision::Deny(reason) => {
+                self.metrics.denied(reason.label());
+                let admitted = self.denials.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
+                if let Some(missed) = admitted {
+                    let why = reason.label();
+                    tracing::warn!(
+                        connection,
+                        host,
+                        name,
+                        why,
+                        missed,
+                        "connection {connection} from {host} is denied: {reason}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Deciding is arithmetic: a few workers keep up with what nats-server can encrypt on the same machine.
+fn workers_wanted() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).clamp(1, 4)
+}
+
+/// How long a question may wait before its client has most likely left.
+const TOO_OLD: Duration = Duration::from_millis(1500);
+
+/// More questions than can be decided before they are too old.
+const QUEUE: usize = 4096;
+
+/// The callout is alone in its account; the group matters for the moment in which one connection replaces another.
+const QUEUE_GROUP: &str = "choria-broker";
+
+/// Denials logged in each [`LOGGED_WINDOW`]; the rest shows as a number.
+const LOGGED_DENIALS: u32 = 20;
+
+/// See [`LOGGED_DENIALS`].
+const LOGGED_WINDOW: Duration = Duration::from_secs(10);

@@ -1,0 +1,93 @@
+//! What an administrator configured about connections.
+
+use super::Secret;
+use std::fmt;
+use tokens::TrustRoots;
+
+/// The rules every connection is judged by.
+#[derive(Debug)]
+pub struct Policy {
+    /// Whose tokens count.
+    pub trust: Trust,
+    /// The provisioning account; `None` when `plugin.choria.network.provisioning.client_password` is not set.
+    pub provisioning: Option<Provisioning>,
+    /// The login of the system account, from `plugin.choria.network.system.user` and `.password`.
+    pub system: Option<System>,
+    /// `plugin.choria.network.deny_server_connections`: servers connect and may do nothing.
+    pub deny_servers: bool,
+    /// Whether `plugin.choria.network.client_hosts` names anything. What it names does not matter: tokens are not
+    /// bound to hosts, and a connection with only a certificate becomes a server (spec 01 §7).
+    pub client_hosts: bool,
+    /// Whether `plugin.security.choria.ca` lets certificates without a token use free messaging on a network of issuers.
+    pub certificates_on_issuer_network: bool,
+}
+
+/// Whose tokens count.
+#[derive(Debug)]
+pub enum Trust {
+    /// Organization issuers by organization unit: `plugin.security.issuer.names`.
+    Issuers(TrustRoots),
+    /// Single keys: `plugin.choria.network.client_signer_cert` and `.server_signer_cert`.
+    Signers {
+        /// Keys that sign client tokens; `None` refuses every client token.
+        clients: Option<TrustRoots>,
+        /// Keys that sign server tokens; `None` refuses every server token.
+        servers: Option<TrustRoots>,
+    },
+}
+
+/// The rules of the provisioning account.
+pub struct Provisioning {
+    /// What the user `provisioner` must present.
+    pub password: Secret,
+    /// Whether the provisioner of an issuer network may come without a token.
+    pub without_token: bool,
+    /// Reads the key of `plugin.choria.network.provisioning.signer_cert` anew for each token that needs it, so that
+    /// replacing the file needs no restart. `None` when the key is not set.
+    pub signer: Option<Box<dyn Fn() -> Result<TrustRoots, SignerUnavailable> + Send + Sync>>,
+}
+
+/// The login of the system account.
+#[derive(Debug)]
+pub struct System {
+    /// User name.
+    pub user: String,
+    /// Password.
+    pub password: Secret,
+}
+
+/// The file of `plugin.choria.network.provisioning.signer_cert` could not be used; carries path and cause.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SignerUnavailable(pub String);
+
+impl Trust {
+    /// The roots for client tokens.
+    #[must_use]
+    pub fn clients(&self) -> Option<&TrustRoots> {
+        match self {
+            Self::Issuers(roots) => Some(roots),
+            Self::Signers { clients, .. } => clients.as_ref(),
+        }
+    }
+
+    /// The roots for server tokens.
+    #[must_use]
+    pub fn servers(&self) -> Option<&TrustRoots> {
+        match self {
+            Self::Issuers(roots) => Some(roots),
+            Self::Signers { servers, .. } => servers.as_ref(),
+        }
+    }
+}
+
+impl fmt::Debug for Provisioning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let signer = if self.signer.is_some() { "from a file" } else { "none" };
+        f.debug_struct("Provisioning")
+            .field("password", &self.password)
+            .field("without_token", &self.without_token)
+            .field("signer", &signer)
+            .finish()
+    }
+}

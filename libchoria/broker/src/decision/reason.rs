@@ -1,0 +1,139 @@
+//! Every way to be denied.
+
+use super::SignerUnavailable;
+use names::InvalidName;
+use tokens::Invalid;
+
+/// Why a connection is denied. The connection itself only learns `Authorization Violation`; this goes to the log.
+/// No text holds a token, a password or a signature.
+#[derive(Debug, thiserror::Error)]
+#[allow(clippy::doc_markdown, reason = "configuration keys stand in the messages as they stand in the file")]
+pub enum Reason {
+    /// The connection is not encrypted.
+    #[error("the connection does not use TLS; this broker serves only TLS connections")]
+    NoTls,
+    /// Neither a token nor a verified certificate.
+    #[error(
+        "neither a token nor a verified certificate was presented; a token signed by one of plugin.security.issuer.names \
+         or plugin.choria.network.client_signer_cert and server_signer_cert is needed"
+    )]
+    NoToken,
+    /// A certificate where only tokens count.
+    #[error(
+        "only a certificate was presented; on a network with plugin.security.issuer.names certificates alone are \
+         accepted when plugin.security.choria.ca is set"
+    )]
+    CertificateOnly,
+    /// A fleet token on something that is not a client.
+    #[error("a token was presented by a connection that is not a client, such as a leafnode; tokens are for clients")]
+    TokenOnOtherKind,
+    /// The token is for something else.
+    #[error("the token is neither a client nor a server token; only those two reach the fleet's account")]
+    Purpose,
+    /// The token does not verify.
+    #[error(
+        "the token is refused: {0}; trusted keys are set by plugin.security.issuer.*, client_signer_cert and server_signer_cert"
+    )]
+    Token(#[source] Invalid),
+    /// Client tokens are not trusted at all.
+    #[error(
+        "a client token was presented and plugin.choria.network.client_signer_cert is not set, so no client token is trusted"
+    )]
+    NoClientTrust,
+    /// Server tokens are not trusted at all.
+    #[error(
+        "a server token was presented and plugin.choria.network.server_signer_cert is not set, so no server token is trusted"
+    )]
+    NoServerTrust,
+    /// The client token names nobody.
+    #[error("the client token has no caller id; its issuer must set the claim `callerid`")]
+    NoCaller,
+    /// The server token's identity cannot be a subject.
+    #[error("the server token's claim `identity` is refused: {0}")]
+    Identity(#[source] InvalidName),
+    /// The token binds no key.
+    #[error("the holder of the token cannot prove itself: {0}")]
+    PublicKey(#[source] Invalid),
+    /// No proof of the key.
+    #[error("the server's nonce was not signed; a token counts only with a signature by its seed")]
+    NonceNotSigned,
+    /// A wrong proof of the key.
+    #[error(
+        "the signature over the server's nonce does not belong to the token's public key; is the seed file another token's?"
+    )]
+    NonceSignature,
+    /// There is no provisioning account.
+    #[error("provisioning is off; plugin.choria.network.provisioning.client_password is not set")]
+    ProvisioningOff,
+    /// Wrong or no password for the provisioner.
+    #[error(
+        "the password of user provisioner is missing or differs from plugin.choria.network.provisioning.client_password"
+    )]
+    ProvisionerPassword,
+    /// The provisioner came without a token.
+    #[error(
+        "user provisioner came without a token; set plugin.choria.network.provisioning.provisioner_without_token to allow that"
+    )]
+    ProvisionerToken,
+    /// The provisioner came without a certificate.
+    #[error("user provisioner needs a verified certificate on a network without plugin.security.issuer.names")]
+    ProvisionerCertificate,
+    /// The provisioner's token does not say that it is one.
+    #[error("the token of {caller:?} lacks the permission `provisioner`, which user provisioner needs")]
+    NotProvisioner {
+        /// Caller id of the token.
+        caller: String,
+    },
+    /// The system user came without a client token.
+    #[error(
+        "the user of plugin.choria.network.system.user came without a client token, which it needs beside its password"
+    )]
+    SystemToken,
+    /// The system user's token does not allow it.
+    #[error(
+        "the token of {caller:?} lacks the permission `system_user` or `org_admin`, which the system account needs"
+    )]
+    NotSystemUser {
+        /// Caller id of the token.
+        caller: String,
+    },
+    /// Wrong or no password for the system user.
+    #[error("the password of the system user is missing or differs from plugin.choria.network.system.password")]
+    SystemPassword,
+    /// No key to judge a provisioning token with.
+    #[error(
+        "a provisioning token that no issuer can have signed was presented and plugin.choria.network.provisioning.signer_cert is not set"
+    )]
+    NoProvisioningSigner,
+    /// The key for provisioning tokens cannot be read.
+    #[error("plugin.choria.network.provisioning.signer_cert cannot be used: {0}")]
+    ProvisioningSigner(#[source] SignerUnavailable),
+    /// The provisioning token does not verify.
+    #[error(
+        "the provisioning token is refused: {0}; trusted keys are set by plugin.security.issuer.* and plugin.choria.network.provisioning.signer_cert"
+    )]
+    ProvisioningToken(#[source] Invalid),
+}
+
+impl Reason {
+    /// A short name for counters.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::NoTls => "no_tls",
+            Self::NoToken => "no_token",
+            Self::CertificateOnly => "certificate_only",
+            Self::TokenOnOtherKind => "token_on_other_kind",
+            Self::Purpose => "purpose",
+            Self::Token(_) | Self::ProvisioningToken(_) => "token",
+            Self::NoClientTrust | Self::NoServerTrust | Self::NoProvisioningSigner => "no_trust",
+            Self::NoCaller | Self::Identity(_) | Self::PublicKey(_) => "claims",
+            Self::NonceNotSigned | Self::NonceSignature => "nonce",
+            Self::ProvisioningOff => "provisioning_off",
+            Self::ProvisionerPassword | Self::SystemPassword => "password",
+            Self::ProvisionerToken | Self::ProvisionerCertificate | Self::NotProvisioner { .. } => "provisioner",
+            Self::SystemToken | Self::NotSystemUser { .. } => "system_user",
+            Self::ProvisioningSigner(_) => "provisioning_signer",
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What a broker counts about itself. Passed in, never global: several brokers may share a process in tests.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Counters of one broker, since it was built.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    allowed: AtomicU64,
+    denied: Mutex<BTreeMap<&'static str, u64>>,
+    late: AtomicU64,
+    dropped: AtomicU64,
+    malformed: AtomicU64,
+    longest_wait_ms: AtomicU64,
+    restarts: AtomicU64,
+    self_checks_failed: AtomicU64,
+}
+
+/// The values of [`Metrics`] at one moment.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Snapshot {
+    /// Connections allowed.
+    pub allowed: u64,
+    /// Connections denied, by [`crate::Reason::label`].
+    pub denied: BTreeMap<&'static str, u64>,
+    /// Questions that waited too long and were denied without a decision.
+    pub late: u64,
+    /// Questions that found the queue full and were left to nats-server's own time limit.
+    pub dropped: u64,
+    /// Messages that were no question of this broker's nats-server.
+    pub malformed: u64,
+    /// The longest time a question waited for its decision.
+    pub longest_wait: Duration,
+    /// Times nats-server was started again after it ended by itself.
+    pub restarts: u64,
+    /// Self checks that failed.
+    pub self_checks_failed: u64,
+}
+
+impl Metrics {
+    /// The values now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Snapshot {
+            allowed: read(&self.allowed),
+            denied: self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            late: read(&self.late),
+            dropped: read(&self.dropped),
+            malformed: read(&self.malformed),
+            longest_wait: Duration::from_millis(read(&self.longest_wait_ms)),
+            restarts: read(&self.restarts),
+            self_checks_failed: read(&self.self_checks_failed),
+        }
+    }
+
+    pub(crate) fn allowed(&self) {
+        self.allowed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn denied(&self, label: &'static str) {
+        *self.denied.lock().unwrap_or_else(PoisonError::into_inner).entry(label).or_default() += 1;
+    }
+
+    pub(crate) fn late(&self) {
+        self.late.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn dropped(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn malformed(&self) {
+        self.malformed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn waited(&self, time: Duration) {
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.longest_wait_ms.fetch_max(milliseconds, Ordering::Relaxed);
+    }
+
+    pub(crate) fn restarted(&self) {
+        self.restarts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn self_check_failed(&self) {
+        self.self_checks_failed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Snapshot {
+    /// Every question that was answered, whichever way.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.allowed + self.denied.values().sum::<u64>() + self.late
+    }
+}

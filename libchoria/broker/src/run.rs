@@ -1,0 +1,328 @@
+//! One run of nats-server with everything that belongs to it: fresh keys, its configuration file, the callout, the
+//! internal connection. All of it ends together.
+
+use crate::broker::Parts;
+use crate::callout::{Keys, Service, ServiceError};
+use crate::child::{self, Exit, Process};
+use crate::internal::{self, InternalError};
+use crate::nats_config::{CalloutKeys, NatsConfig, TlsConfig};
+use crate::readiness::{CheckError, Verdict};
+use crate::streams::{self, StreamConfig};
+use async_nats::Client;
+use nkeys::KeyPair;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// A nats-server that serves.
+#[derive(Debug)]
+pub(crate) struct Run {
+    process: Process,
+    callout: Callout,
+    internal: Client,
+    /// Streams that could not be set up yet.
+    streams: Vec<StreamConfig>,
+    verdict: Verdict,
+}
+
+/// The callout's task and what it takes to start another.
+#[derive(Debug)]
+struct Callout {
+    address: String,
+    login: KeyPair,
+    keys: Arc<Keys>,
+    task: JoinSet<Result<(), ServiceError>>,
+}
+
+/// Why a run came to its end.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// It was asked to.
+    Stopped,
+    /// nats-server ended by itself.
+    Died(Exit),
+    /// nats-server runs and does not answer any more.
+    Unresponsive,
+}
+
+/// Why nats-server does not serve. The text is for the administrator: it says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration file could not be written.
+    #[error("nats-server's configuration cannot be written: {0}; is the runtime directory writable?")]
+    Write(#[from] tokens::KeyError),
+    /// nats-server does not accept its configuration.
+    #[error("nats-server refuses the configuration made from these settings: {0}")]
+    Refused(String),
+    /// nats-server could not be started at all.
+    #[error("nats-server cannot be started: {0}")]
+    Spawn(#[from] std::io::Error),
+    /// Something else has the port.
+    #[error(
+        "port {port} of {address} is taken by another program (find it with: ss -ltnp 'sport = :{port}'); stop that program, \
+         or set plugin.choria.network.client_port"
+    )]
+    PortTaken {
+        /// The address to listen on.
+        address: String,
+        /// The port.
+        port: u16,
+    },
+    /// nats-server ended while it was starting.
+    #[error("nats-server ended while it was starting: {0}")]
+    Ended(String),
+    /// nats-server does not come up.
+    #[error("nats-server did not open its ports within {} seconds", STARTING.as_secs())]
+    Slow,
+    /// The internal connections could not be made.
+    #[error(transparent)]
+    Internal(#[from] InternalError),
+    /// The callout could not be started.
+    #[error("{0}")]
+    Callout(String),
+    /// It all runs and does not serve.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+}
+
+impl Run {
+    /// Starts nats-server, the callout and the streams. Whether members of the fleet can connect is not known yet:
+    /// [`Run::prove`] tells.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub(crate) async fn start(parts: &Parts) -> Result<Self, StartError> {
+        let keys = Arc::new(Keys::generate());
+        let (service, internal) = (KeyPair::new_user(), KeyPair::new_user());
+        let config = nats_config(parts, &keys, &service, &internal);
+        let file = parts.directory.path().join("nats-server.conf");
+        tokens::write_private(&file, config.to_string().as_bytes())?;
+        child::check(&parts.program.path, &file).await.map_err(StartError::Refused)?;
+
+        let mut process = Process::start(&parts.program.path, &file).await?;
+        let ports = wait_for_ports(parts.directory.path(), process.id());
+        let address = tokio::select! {
+            address = tokio::time::timeout(STARTING, ports) => address.map_err(|_| StartError::Slow)?,
+            exit = process.ended() => return Err(ended(parts, &exit)),
+        };
+        let mut callout = Callout { address: address.clone(), login: service, keys, task: JoinSet::new() };
+        callout.start(parts).await?;
+        let internal = internal::connect(&address, "choria-broker internal", &internal).await?;
+        let wanted = parts.settings.streams.as_ref().map(|streams| streams.streams.clone()).unwrap_or_default();
+        let streams = set_up(&internal, wanted).await;
+        Ok(Self { process, callout, internal, streams, verdict: Verdict::Accepted })
+    }
+
+    /// Connects like a member of the fleet. When so many of those come at once that this one connection is turned away,
+    /// their being answered is proof enough: giving up now would send all of them away again.
+    ///
+    /// # Errors
+    /// [`StartError`] when nobody is served.
+    pub(crate) async fn prove(&mut self, parts: &Parts, stop: &CancellationToken) -> Result<(), StartError> {
+        let answered = parts.metrics.snapshot().answered();
+        let checked = tokio::select! {
+            checked = parts.self_check.run(FIRST_CHECK, stop) => checked,
+            exit = self.process.ended() => return Err(ended(parts, &exit)),
+        };
+        match checked {
+            Ok(verdict) => self.verdict = verdict,
+            Err(CheckError::Connect(why)) if parts.metrics.snapshot().answered() > answered => {
+                tracing::warn!("others are served, although {why}");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// What the last self check found.
+    pub(crate) fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// How many streams are still to be set up.
+    pub(crate) fn missing_streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Watches over the run until it ends; `report` is called after each self check.
+    ///
+    /// A callout that ends is started again; nats-server only when it does not answer the internal connection either,
+    /// because that disconnects everybody, and a callout that is down disconnects nobody.
+    pub(crate) async fn watch(&mut self, parts: &Parts, stop: &CancellationToken, report: impl Fn(&Self)) -> Ending {
+        let mut silent = 0;
+        loop {
+            let answered = parts.metrics.snapshot().answered();
+            let healthy = tokio::select! {
+                () = stop.cancelled() => return Ending::Stopped,
+                exit = self.process.ended() => return Ending::Died(exit),
+                ended = self.callout.task.join_next() => {
+                    tracing::error!("the callout ended and is started again: {}", outcome(ended));
+                    false
+                }
+                checked = check(parts, stop) => match checked {
+                    Ok(verdict) => {
+                        self.verdict = verdict;
+                        true
+                    }
+                    Err(error) => {
+                        parts.metrics.self_check_failed();
+                        tracing::warn!("self check failed: {error}");
+                        // A broker under a storm of connections turns its own away too; it is at work all the same.
+                        parts.metrics.snapshot().answered() > answered
+                    }
+                },
+            };
+            if healthy {
+                silent = 0;
+                self.streams = set_up(&self.internal, std::mem::take(&mut self.streams)).await;
+            } else if internal::answers(&self.internal).await {
+                silent = 0;
+                if let Err(error) = self.callout.start(parts).await {
+                    tracing::error!("the callout could not be started again: {error}");
+                    tokio::time::sleep(CALLOUT_PAUSE).await;
+                }
+            } else {
+                silent += 1;
+                tracing::warn!("nats-server does not answer ({silent} of {MOST_SILENT})");
+                if silent >= MOST_SILENT {
+                    return Ending::Unresponsive;
+                }
+            }
+            report(self);
+        }
+    }
+
+    /// Ends the run in order: nats-server first, so that no client waits for an answer that cannot come.
+    pub(crate) async fn stop(self, patience: Duration) -> Exit {
+        self.process.stop(patience).await
+    }
+}
+
+impl Callout {
+    /// Starts the callout's task, or replaces the one that runs.
+    async fn start(&mut self, parts: &Parts) -> Result<(), StartError> {
+        let client = internal::connect(&self.address, "choria-broker callout", &self.login).await?;
+        let policy = Arc::clone(&parts.settings.policy);
+        let service = Service::subscribe(client, Arc::clone(&self.keys), policy, Arc::clone(&parts.metrics)).await;
+        let service = service.map_err(|error| StartError::Callout(error.to_string()))?;
+        // The old task, if any, goes only now: between two there is never none.
+        self.task.abort_all();
+        self.task = JoinSet::new();
+        self.task.spawn(service.run());
+        Ok(())
+    }
+}
+
+/// One self check after the usual pause.
+async fn check(parts: &Parts, stop: &CancellationToken) -> Result<Verdict, CheckError> {
+    tokio::time::sleep(CHECK_INTERVAL).await;
+    parts.self_check.run(LATER_CHECK, stop).await
+}
+
+/// Sets up `wanted` and returns those that failed, each with a log line.
+async fn set_up(internal: &Client, wanted: Vec<StreamConfig>) -> Vec<StreamConfig> {
+    let mut failed = Vec::new();
+    for stream in wanted {
+        if let Err(error) = streams::set_up(internal, &stream).await {
+            tracing::error!("{error}; it is tried again in {} s", CHECK_INTERVAL.as_secs());
+            failed.push(stream);
+        }
+    }
+    failed
+}
+
+fn nats_config(parts: &Parts, keys: &Keys, service: &KeyPair, internal: &KeyPair) -> NatsConfig {
+    let settings = &parts.settings;
+    NatsConfig {
+        server_name: settings.identity.clone(),
+        listen_address: settings.listen_address.clone(),
+        client_port: settings.client_port,
+        client_advertise: settings.client_advertise.clone(),
+        monitoring: settings.monitoring.clone(),
+        ports_directory: parts.directory.path().to_owned(),
+        tls: TlsConfig {
+            certificate: parts.certificate.certificate.clone(),
+            key: parts.certificate.key.clone(),
+            timeout: settings.tls_timeout,
+            connections_per_second: connections_per_second(),
+            cipher_suites: settings.cipher_suites.clone(),
+            curves: settings.curves.clone(),
+        },
+        authentication_timeout: settings.authentication_timeout,
+        write_deadline: settings.write_deadline,
+        stream_store: settings.streams.as_ref().map(|streams| streams.store.clone()),
+        provisioning: settings.policy.provisioning.is_some(),
+        mappings: settings.mappings.clone(),
+        debug: settings.debug,
+        callout: CalloutKeys {
+            issuer: keys.issuer.public_key(),
+            curve: keys.curve.public_key(),
+            service: service.public_key(),
+            internal: internal.public_key(),
+        },
+    }
+}
+
+/// Half of what a processor was measured to encrypt and authenticate: what comes above it would time out while it
+/// waits, come back, and wait again (spec 10 §8).
+fn connections_per_second() -> u32 {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    u32::try_from(processors).unwrap_or(u32::MAX).saturating_mul(CONNECTIONS_PER_PROCESSOR)
+}
+
+/// Waits for the file in which nats-server names the ports it opened; returns the address of the loopback listener.
+async fn wait_for_ports(directory: &Path, process: i32) -> String {
+    loop {
+        if let Some(address) = read_ports(directory, process) {
+            return address;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn read_ports(directory: &Path, process: i32) -> Option<String> {
+    let ending = format!("_{process}.ports");
+    let mut entries = std::fs::read_dir(directory).ok()?.filter_map(Result::ok);
+    let file = entries.find(|entry| entry.file_name().to_string_lossy().ends_with(&ending))?.path();
+    let ports: serde_json::Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+    Some(ports.pointer("/websocket/0")?.as_str()?.to_owned())
+}
+
+fn ended(parts: &Parts, exit: &Exit) -> StartError {
+    let (address, port) = (parts.settings.listen_address.clone(), parts.settings.client_port);
+    if exit.last_words.contains("address already in use") {
+        return StartError::PortTaken { address, port };
+    }
+    StartError::Ended(exit.to_string())
+}
+
+fn outcome(ended: Option<Result<Result<(), ServiceError>, tokio::task::JoinError>>) -> String {
+    match ended {
+        Some(Ok(Err(error))) => error.to_string(),
+        Some(Err(error)) => error.to_string(),
+        Some(Ok(Ok(()))) | None => "it was not running".to_owned(),
+    }
+}
+
+/// How long nats-server may take to open its ports: streams are read from disk before that.
+const STARTING: Duration = Duration::from_secs(60);
+
+/// The first check may have to wait for its turn among clients that all come back at once.
+const FIRST_CHECK: Duration = Duration::from_secs(30);
+
+/// Later ones only measure.
+const LATER_CHECK: Duration = Duration::from_secs(8);
+
+/// Time between self checks.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Checks in a row without any answer before nats-server is started anew.
+const MOST_SILENT: u32 = 3;
+
+/// Time between attempts to start a callout.
+const CALLOUT_PAUSE: Duration = Duration::from_secs(1);
+
+/// See [`connections_per_second`].
+const CONNECTIONS_PER_PROCESSOR: u32 = 150;

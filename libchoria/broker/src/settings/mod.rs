@@ -1,0 +1,290 @@
+//! What a broker takes from the configuration, all of it judged before anything is started.
+//!
+//! `trust.rs` reads the keys that tokens are judged by, `unsupported.rs` refuses what this broker cannot do, so that no
+//! setting is silently without effect.
+
+mod trust;
+mod unsupported;
+
+use crate::decision::{Policy, Provisioning, Secret, System, Trust};
+use crate::streams::StreamSettings;
+use config::keys;
+use names::Identity;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The configuration of one broker, complete and checked. Made from [`config::Settings`].
+#[derive(Debug)]
+pub struct Settings {
+    pub(crate) identity: Identity,
+    /// Address of the listener, without a port.
+    pub(crate) listen_address: String,
+    pub(crate) client_port: u16,
+    /// `host:port` that clients are told.
+    pub(crate) client_advertise: String,
+    pub(crate) policy: Arc<Policy>,
+    /// The broker's own token, with which it checks itself.
+    pub(crate) login: OwnLogin,
+    /// Certificate and key; `None` makes the broker generate them.
+    pub(crate) certificate: Option<(PathBuf, PathBuf)>,
+    pub(crate) tls_timeout: Duration,
+    pub(crate) cipher_suites: Vec<String>,
+    pub(crate) curves: Vec<String>,
+    pub(crate) authentication_timeout: Duration,
+    pub(crate) write_deadline: Duration,
+    /// `address:port` of nats-server's monitoring.
+    pub(crate) monitoring: Option<String>,
+    pub(crate) mappings: Vec<(String, String)>,
+    pub(crate) streams: Option<StreamSettings>,
+    /// How long nats-server may take to stop.
+    pub(crate) stop_patience: Duration,
+    pub(crate) debug: bool,
+    /// Sentences to log once: settings that are in effect in a way that may surprise.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The files of the broker's own token.
+#[derive(Clone, Debug)]
+pub(crate) struct OwnLogin {
+    pub(crate) token_file: PathBuf,
+    pub(crate) seed_file: PathBuf,
+}
+
+/// Everything that is wrong with a broker's configuration, a sentence each; never none.
+#[derive(Debug, thiserror::Error)]
+pub struct SettingsError(pub Vec<String>);
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the broker cannot start with this configuration:")?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+impl TryFrom<&config::Settings> for Settings {
+    type Error = SettingsError;
+
+    /// Reads the keys of signers as well as the configuration, but no token: that is for [`crate::Broker::build`].
+    ///
+    /// # Errors
+    /// [`SettingsError`] with every problem, not only the first.
+    fn try_from(config: &config::Settings) -> Result<Self, SettingsError> {
+        let mut reader = Reader { config, problems: Vec::new(), warnings: Vec::new() };
+        unsupported::check(&mut reader);
+        let trust = trust::read(&mut reader);
+        let policy = reader.policy(trust);
+        let login = reader.login();
+        let certificate = reader.certificate();
+        let client_port = reader.port(keys::NETWORK_CLIENT_PORT);
+        let client_advertise = reader.client_advertise(client_port);
+        let monitoring = reader.monitoring();
+        let mappings = reader.mappings();
+        let listen_address = reader.listen_address();
+        let Reader { problems, warnings, .. } = reader;
+        let (Some(policy), Some(login), true) = (policy, login, problems.is_empty()) else {
+            return Err(SettingsError(problems));
+        };
+        let list = |set: bool, list: &[String]| if set { list.to_vec() } else { Vec::new() };
+        Ok(Self {
+            identity: config.identity(),
+            listen_address,
+            client_port,
+            client_advertise,
+            policy: Arc::new(policy),
+            login,
+            certificate,
+            tls_timeout: config.get(keys::NETWORK_TLS_TIMEOUT),
+            cipher_suites: list(true, config.get(keys::SECURITY_CIPHER_SUITES)),
+            curves: list(config.is_set(keys::SECURITY_ECC_CURVES), config.get(keys::SECURITY_ECC_CURVES)),
+            authentication_timeout: authentication_timeout(config),
+            write_deadline: config.get(keys::NETWORK_WRITE_DEADLINE),
+            monitoring,
+            mappings,
+            streams: StreamSettings::read(config),
+            stop_patience: stop_patience(config),
+            debug: config.get(keys::LOGLEVEL) == Some("debug"),
+            warnings,
+        })
+    }
+}
+
+/// Reads one configuration and collects what is wrong with it.
+struct Reader<'a> {
+    config: &'a config::Settings,
+    problems: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl Reader<'_> {
+    /// Adds a problem with `key`, naming the place where it was set.
+    fn problem(&mut self, key: &str, rule: impl fmt::Display) {
+        let place = self.config.place(key).map(|place| format!("{place}: ")).unwrap_or_default();
+        self.problems.push(format!("{place}{key}: {rule}"));
+    }
+
+    fn policy(&mut self, trust: Option<Trust>) -> Option<Policy> {
+        let config = self.config;
+        let provisioning = config.get(keys::NETWORK_PROVISIONING_CLIENT_PASSWORD).map(|password| Provisioning {
+            password: Secret::new(password.to_owned()),
+            without_token: config.get(keys::NETWORK_PROVISIONING_PROVISIONER_WITHOUT_TOKEN),
+            signer: config.get(keys::NETWORK_PROVISIONING_SIGNER_CERT).map(trust::provisioning_signer),
+        });
+        let system = match (config.get(keys::NETWORK_SYSTEM_USER), config.get(keys::NETWORK_SYSTEM_PASSWORD)) {
+            (Some(user), Some(password)) => {
+                Some(System { user: user.to_owned(), password: Secret::new(password.to_owned()) })
+            }
+            (None, None) => None,
+            (Some(_), None) => {
+                self.problem(
+                    keys::NETWORK_SYSTEM_USER.name(),
+                    "a user needs plugin.choria.network.system.password too",
+                );
+                None
+            }
+            (None, Some(_)) => {
+                self.problem(
+                    keys::NETWORK_SYSTEM_PASSWORD.name(),
+                    "a password needs plugin.choria.network.system.user too",
+                );
+                None
+            }
+        };
+        Some(Policy {
+            trust: trust?,
+            provisioning,
+            system,
+            deny_servers: config.get(keys::NETWORK_DENY_SERVER_CONNECTIONS),
+            client_hosts: !config.get(keys::NETWORK_CLIENT_HOSTS).is_empty(),
+            certificates_on_issuer_network: config.get(keys::SECURITY_CHORIA_CA).is_some(),
+        })
+    }
+
+    fn login(&mut self) -> Option<OwnLogin> {
+        let mut file = |key: config::Key<config::PathText>| {
+            let path = self.config.get(key);
+            if path.is_none() {
+                self.problem(
+                    key.name(),
+                    "the broker needs a token and its seed, with which it checks that it serves; set it to a file",
+                );
+            }
+            path
+        };
+        let token_file = file(keys::SECURITY_CHORIA_TOKEN_FILE);
+        let seed_file = file(keys::SECURITY_CHORIA_SEED_FILE);
+        Some(OwnLogin { token_file: token_file?, seed_file: seed_file? })
+    }
+
+    fn certificate(&mut self) -> Option<(PathBuf, PathBuf)> {
+        let (certificate, key) = (keys::SECURITY_CHORIA_CERTIFICATE, keys::SECURITY_CHORIA_KEY);
+        match (self.config.get(certificate), self.config.get(key)) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            (Some(_), None) => {
+                self.problem(certificate.name(), "a certificate needs its key in plugin.security.choria.key");
+                None
+            }
+            (None, Some(_)) => {
+                self.problem(key.name(), "a key needs its certificate in plugin.security.choria.certificate");
+                None
+            }
+        }
+    }
+
+    fn port(&mut self, key: config::Key<config::Integer>) -> u16 {
+        let port = u16::try_from(self.config.get(key)).ok().filter(|port| *port > 0);
+        if port.is_none() {
+            self.problem(key.name(), "a port is a number from 1 to 65535");
+        }
+        port.unwrap_or_default()
+    }
+
+    fn listen_address(&mut self) -> String {
+        let key = keys::NETWORK_LISTEN_ADDRESS;
+        let text = self.config.get(key).unwrap_or("::").trim_start_matches('[').trim_end_matches(']').to_owned();
+        let is_name = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+        if text.parse::<IpAddr>().is_err() && !is_name(&text) {
+            self.problem(key.name(), "the address to listen on is an IP address or a host name, without a port");
+        }
+        text
+    }
+
+    fn client_advertise(&mut self, client_port: u16) -> String {
+        let key = keys::NETWORK_PUBLIC_URL;
+        let Some(text) = self.config.get(key) else { return format!("{}:{client_port}", self.config.identity()) };
+        match text.parse::<network::ServerAddress>() {
+            Ok(address) => format!("{}:{}", address.host(), address.port()),
+            Err(error) => {
+                self.problem(key.name(), format!("what clients are told is name:port: {error}"));
+                String::new()
+            }
+        }
+    }
+
+    /// nats-server's own monitoring has no access control and some versions show tokens in it, so it is served to this
+    /// host only.
+    fn monitoring(&mut self) -> Option<String> {
+        if self.config.get(keys::STATS_PORT) == 0 {
+            return None;
+        }
+        let port = self.port(keys::STATS_PORT);
+        match self.config.get(keys::STATS_ADDRESS).unwrap_or("127.0.0.1") {
+            "localhost" => Some(format!("127.0.0.1:{port}")),
+            text => match text.parse::<IpAddr>() {
+                Ok(IpAddr::V4(address)) if address.is_loopback() => Some(format!("{address}:{port}")),
+                Ok(IpAddr::V6(address)) if address.is_loopback() => Some(format!("[{address}]:{port}")),
+                _ => {
+                    let rule = "this broker serves statistics on a loopback address only; set it to 127.0.0.1, or remove plugin.choria.stats_port";
+                    self.problem(keys::STATS_ADDRESS.name(), rule);
+                    None
+                }
+            },
+        }
+    }
+
+    fn mappings(&mut self) -> Vec<(String, String)> {
+        let names = self.config.get(keys::NETWORK_MAPPING_NAMES).to_vec();
+        let mut mappings = Vec::new();
+        for name in &names {
+            let mut subject = |part: &str| {
+                let key = format!("plugin.choria.network.mapping.{name}.{part}");
+                let text = self.config.raw(&key).map(str::to_owned);
+                if text.as_deref().is_none_or(|text| !is_mapping_subject(text)) {
+                    let rule = format!(
+                        "the mapping {name} needs a subject here: no space, quote or backslash, no empty part between dots"
+                    );
+                    self.problem(&key, rule);
+                }
+                text
+            };
+            let (source, destination) = (subject("source"), subject("destination"));
+            mappings.extend(source.zip(destination));
+        }
+        mappings
+    }
+}
+
+/// nats-server's language has no way to write a quote or backslash in the name of a setting, which a source is.
+fn is_mapping_subject(text: &str) -> bool {
+    let allowed = |c: char| !c.is_whitespace() && !c.is_control() && c != '"' && c != '\\';
+    text.chars().all(allowed) && text.split('.').all(|part| !part.is_empty())
+}
+
+/// The key's default of two seconds was made for decisions inside the server; waiting for a callout needs more.
+fn authentication_timeout(config: &config::Settings) -> Duration {
+    let key = keys::NETWORK_AUTH_TIMEOUT;
+    if config.is_set(key) { config.get(key) } else { CALLOUT_TIMEOUT }
+}
+
+fn stop_patience(config: &config::Settings) -> Duration {
+    u64::try_from(config.get(keys::NETWORK_SOFT_SHUTDOWN_TIMEOUT)).map_or(Duration::ZERO, Duration::from_secs)
+}
+
+/// With one second, a quarter of 2000 clients that came at once was refused; with four, none (spec 10 §8).
+const CALLOUT_TIMEOUT: Duration = Duration::from_secs(4);
+
+#[cfg(test)]
+mod tests;
