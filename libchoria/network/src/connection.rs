@@ -252,7 +252,7 @@ impl Connection {
             state: *self.shared.state.borrow(),
             server: self.connected_server(),
             last_failure: self.shared.last_failure(),
-            reconnects: self.shared.reconnects.load(Ordering::Relaxed),
+            reconnects: self.shared.reconnects(),
             in_messages: counters.in_messages.load(Ordering::Relaxed),
             in_bytes: counters.in_bytes.load(Ordering::Relaxed),
             out_messages: counters.out_messages.load(Ordering::Relaxed),

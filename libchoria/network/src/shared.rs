@@ -25,7 +25,8 @@ pub(crate) struct Shared {
     attempt: AtomicUsize,
     established: AtomicBool,
     pub(crate) state: watch::Sender<State>,
-    pub(crate) reconnects: AtomicU64,
+    /// Successful logins, the first included.
+    logins: AtomicU64,
     pub(crate) slow_consumers: AtomicU64,
     pub(crate) errors: AtomicU64,
     /// Bytes published since the connection was lost, bounded by [`RECONNECT_BUFFER`].
@@ -57,7 +58,7 @@ impl Shared {
             attempt: AtomicUsize::new(0),
             established: AtomicBool::new(false),
             state: watch::Sender::new(State::Connecting),
-            reconnects: AtomicU64::new(0),
+            logins: AtomicU64::new(0),
             slow_consumers: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             waiting_bytes: AtomicUsize::new(0),
@@ -82,7 +83,12 @@ impl Shared {
     /// From here on a lost connection returns by itself.
     pub(crate) fn establish(&self) {
         self.established.store(true, Ordering::Relaxed);
-        self.state.send_replace(State::Connected);
+        self.enter_connected(State::Connecting);
+    }
+
+    /// How often the connection came back.
+    pub(crate) fn reconnects(&self) -> u64 {
+        self.logins.load(Ordering::Relaxed).saturating_sub(1)
     }
 
     pub(crate) fn last_failure(&self) -> Option<Failure> {
@@ -150,17 +156,22 @@ impl Shared {
     fn on_connected(&self) {
         *lock(&self.last_login_error) = None;
         self.waiting_bytes.store(0, Ordering::Relaxed);
-        if self.established.load(Ordering::Relaxed) {
-            self.reconnects.fetch_add(1, Ordering::Relaxed);
+        if self.logins.fetch_add(1, Ordering::Relaxed) > 0 {
             let server = self.current_server().map(ToString::to_string).unwrap_or_default();
             tracing::warn!(connection = %self.name, %server, "reconnected to the broker");
         }
+        self.enter_connected(State::Reconnecting);
+    }
+
+    /// Connected now, if it was `from` before: a closed connection stays closed, and an event that comes late changes
+    /// nothing.
+    fn enter_connected(&self, from: State) {
         self.state.send_if_modified(|state| {
-            let returned = *state == State::Reconnecting;
-            if returned {
+            let entered = *state == from;
+            if entered {
                 *state = State::Connected;
             }
-            returned
+            entered
         });
     }
 
