@@ -5,6 +5,7 @@
 pub mod aggregate;
 pub mod body;
 pub mod chart;
+pub mod client;
 pub mod ddl;
 pub mod discovery;
 pub mod document;
