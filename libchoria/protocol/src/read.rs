@@ -233,13 +233,10 @@ pub(crate) fn time_from_nanoseconds(nanoseconds: i64) -> SystemTime {
     if nanoseconds < 0 { SystemTime::UNIX_EPOCH - distance } else { SystemTime::UNIX_EPOCH + distance }
 }
 
-/// The point `seconds` after the start of 1970, UTC; refused when the clock's type cannot hold it.
+/// The point `seconds` after the start of 1970, UTC. Refused beyond what nanoseconds in 64 bits can say, the range of
+/// version 2, so that nobody who calculates with it meets the end of the clock.
 pub(crate) fn time_from_seconds(layer: Layer, field: &'static str, seconds: i64) -> Result<SystemTime, Invalid> {
-    let distance = Duration::from_secs(seconds.unsigned_abs());
-    let time = if seconds < 0 {
-        SystemTime::UNIX_EPOCH.checked_sub(distance)
-    } else {
-        SystemTime::UNIX_EPOCH.checked_add(distance)
-    };
-    time.ok_or(Invalid::Field { layer, field, rule: "is not a time" })
+    let rule = "is not a time between the years 1678 and 2262";
+    let nanoseconds = seconds.checked_mul(1_000_000_000).ok_or(Invalid::Field { layer, field, rule })?;
+    Ok(time_from_nanoseconds(nanoseconds))
 }
