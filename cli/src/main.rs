@@ -2,6 +2,9 @@
 
 mod commands;
 mod duration;
+mod filters;
+mod output;
+mod standard_input;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;

@@ -1,7 +1,13 @@
 //! One module per command; what they share about usage errors and exit codes.
 
 pub(crate) mod buildinfo;
+pub(crate) mod completion;
+pub(crate) mod facts;
+pub(crate) mod inventory;
 pub(crate) mod jwt;
+pub(crate) mod man;
+pub(crate) mod ping;
+pub(crate) mod req;
 pub(crate) mod tool;
 
 use clap::CommandFactory;
@@ -11,6 +17,14 @@ use std::process::ExitCode;
 pub(crate) const NODES_FAILED: u8 = 2;
 /// No node failed, and some did not answer.
 pub(crate) const NODES_SILENT: u8 = 3;
+
+/// The exit codes of commands that ask the fleet, for their help.
+pub(crate) const FLEET_EXIT_CODES: &str = "\
+Exit codes:
+  0  every node succeeded
+  1  the command could not be carried out
+  2  some nodes failed
+  3  none failed, but some did not answer";
 
 /// Prints a usage error on standard error with exit code 1 (spec 09 §1.5), or help and version on standard output.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {

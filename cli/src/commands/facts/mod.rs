@@ -1,0 +1,2 @@
+//! choria facts
+mod report;

@@ -1,0 +1,3 @@
+//! choria inventory
+mod collectives;
+mod node;

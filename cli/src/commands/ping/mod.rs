@@ -1,0 +1,2 @@
+//! choria ping
+mod statistics;

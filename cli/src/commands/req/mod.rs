@@ -1,0 +1,2 @@
+//! choria req
+mod arguments;
