@@ -258,7 +258,8 @@ mod tests {
 
     #[test]
     fn lists_of_every_format() {
-        let rows: &[(Format, &str, Option<&str>, Result<&str, &str>)] = &[
+        type Row<'a> = (Format, &'a str, Option<&'a str>, Result<&'a str, &'a str>);
+        let rows: &[Row<'_>] = &[
             (Format::Text, "n1\n\n  n2.example.net  \n# a comment\nn1\nn3 # web\n", None, Ok("n1 n2.example.net n3")),
             (Format::Text, "", None, Ok("")),
             (Format::Text, "n1\nn 2\n", None, Err("invalid identity string \"n 2\" (line 2): an identity is")),
