@@ -85,3 +85,45 @@ impl Roster {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builtin;
+
+    #[test]
+    fn a_server_listens_for_each_agent_and_for_itself() {
+        let roster = Roster::new(builtin::agents().expect("agents"), false).expect("a roster");
+        let collectives: Vec<Collective> = ["choria", "uk"].map(|name| name.parse().expect("a collective")).into();
+        let identity = "n1.example.net".parse().expect("a name");
+        let subjects: Vec<String> =
+            roster.listen(&collectives, Some(&identity)).into_iter().map(|listening| listening.subject).collect();
+        assert_eq!(
+            subjects,
+            [
+                "choria.broadcast.agent.choria_util",
+                "choria.broadcast.agent.discovery",
+                "choria.broadcast.agent.rpcutil",
+                "choria.node.n1.example.net",
+                "uk.broadcast.agent.choria_util",
+                "uk.broadcast.agent.discovery",
+                "uk.broadcast.agent.rpcutil",
+                "uk.node.n1.example.net",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_service_host_hosts_services_only() {
+        let roster = Roster::new(builtin::agents().expect("agents"), true).expect("a roster");
+        assert!(roster.names().is_empty());
+        assert_eq!(roster.listen(&["choria".parse().expect("a collective")], None), []);
+    }
+
+    #[test]
+    fn twins_are_refused() {
+        let twins = [builtin::agents().expect("agents"), builtin::agents().expect("agents")].concat();
+        let error = Roster::new(twins, false).expect_err("twice the same").to_string();
+        assert_eq!(error, "agent choria_util is there twice; each agent can be hosted once");
+    }
+}
