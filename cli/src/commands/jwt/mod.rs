@@ -12,9 +12,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use tokens::{PublicKey, VerificationKey, write_private};
 
-/// Shows a token when no subcommand is given.
+/// Creates, shows and checks tokens and keys; with only a token file, shows it.
 #[derive(clap::Args, Debug)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(subcommand_negates_reqs = true)]
 pub(crate) struct Jwt {
     #[command(subcommand)]
     command: Option<Command>,

@@ -166,7 +166,9 @@ fn refusals_say_what_to_write_instead() {
 
 #[test]
 fn a_lone_file_is_viewed() {
-    for line in ["jwt a.jwt", "jwt view a.jwt", "jwt s a.jwt", "jwt show a.jwt", "jwt v a.jwt b --json"] {
+    for line in
+        ["jwt a.jwt", "jwt --json a.jwt", "jwt view a.jwt", "jwt s a.jwt", "jwt show a.jwt", "jwt v a.jwt b --json"]
+    {
         let jwt = Line::try_parse_from(line.split(' ')).expect(line).jwt;
         assert!(
             matches!((&jwt.command, &jwt.view), (Some(Command::View(_)), None) | (None, Some(_))),

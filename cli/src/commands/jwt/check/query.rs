@@ -1,7 +1,7 @@
 //! Expressions over the claims of a token.
 
 use super::report::Report;
-use expr::{Context, Value};
+use expr::{Context, ContextProvider, Value};
 use serde::Serialize;
 
 /// Runs each query over `claims`, which are named as in the token's JSON, and reports those that are not true.
@@ -9,12 +9,12 @@ pub(super) fn check(queries: &[String], claims: &impl Serialize, report: &mut Re
     if queries.is_empty() {
         return;
     }
-    let context = match context(claims) {
-        Ok(context) => context,
+    let claims = match Claims::new(claims) {
+        Ok(claims) => claims,
         Err(error) => return report.critical(format!("claims cannot be queried: {error}")),
     };
     for query in queries {
-        match expr::compile(query).and_then(|program| expr::run(&program, &context)) {
+        match expr::compile(query).and_then(|program| expr::run(&program, &claims)) {
             Ok(Value::Bool(true)) => {}
             Ok(Value::Bool(false)) => report.critical(query),
             Ok(_) => return report.critical(format!("invalid query: {query}: its result is neither true nor false")),
@@ -23,14 +23,29 @@ pub(super) fn check(queries: &[String], claims: &impl Serialize, report: &mut Re
     }
 }
 
-fn context(claims: &impl Serialize) -> serde_json::Result<Context> {
-    let mut context = Context::default();
-    if let serde_json::Value::Object(claims) = serde_json::to_value(claims)? {
-        for (name, claim) in claims {
-            context.insert(name, value(claim));
+/// The claims by name; one that the token does not carry is `nil` and no mistake in the query.
+struct Claims(Context);
+
+impl Claims {
+    fn new(claims: &impl Serialize) -> serde_json::Result<Self> {
+        let mut context = Context::default();
+        if let serde_json::Value::Object(claims) = serde_json::to_value(claims)? {
+            for (name, claim) in claims {
+                context.insert(name, value(claim));
+            }
         }
+        Ok(Self(context))
     }
-    Ok(context)
+}
+
+impl ContextProvider for Claims {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name).or(Some(&Value::Nil))
+    }
+
+    fn to_context(&self) -> Context {
+        self.0.clone()
+    }
 }
 
 /// A JSON value as the expression language has it.

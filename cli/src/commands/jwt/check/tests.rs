@@ -41,12 +41,14 @@ fn nagios(check: &Check, token: &str, now: u64) -> String {
 #[test]
 fn a_good_token_passes() {
     let key = issuer().public().to_string();
-    let rows: [&[&str]; 6] = [
+    let rows: [&[&str]; 8] = [
         &[],
         &["--purpose", "client", "--identity", "up=alice", "--issuer", &key],
         &["--validity-min", "59m", "--validity-max", "1h"],
         &["--no-chain-issuer"],
         &["--pub", "acme.in"],
+        &["--query", "agents == nil and tcs == nil and len(callerid) > 3"],
+        &["--query", "not (permissions?.org_admin == true)", "--query", "pub_subjects == ['acme.in']"],
         &["--query", "callerid == 'up=alice'", "--query", "exp > iat and purpose contains 'client'"],
     ];
     for flags in rows {

@@ -35,7 +35,8 @@ impl View {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let token = read_token(&self.file)?;
         let key = self.public.as_deref().map(VerificationKey::find).transpose()?;
-        let page = self.page(&token, key, SystemTime::now()).context("could not parse token")?;
+        let page = self.page(&token, key, SystemTime::now());
+        let page = page.with_context(|| format!("could not parse token {}", self.file.display()))?;
         std::io::stdout().write_all(printable(&page.text).as_bytes())?;
         Ok(if page.expired { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
