@@ -45,6 +45,11 @@ impl Broker {
         self.log.lock().expect("the log").clone()
     }
 
+    /// Every message published since this was called last.
+    pub(crate) fn take_published(&self) -> Vec<(String, Vec<u8>)> {
+        std::mem::take(&mut *self.log.lock().expect("the log"))
+    }
+
     /// The subjects of every message published so far.
     pub(crate) fn subjects(&self) -> Vec<String> {
         self.published().into_iter().map(|(subject, _)| subject).collect()

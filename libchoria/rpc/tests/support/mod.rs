@@ -1,5 +1,7 @@
 //! Parties for the tests of the client: a broker that hands every message to a fleet made of one function, and tokens.
 
+#![allow(dead_code)] // each test binary uses its own part
+
 pub(crate) mod broker;
 
 use choria_rpc::StatusCode;
