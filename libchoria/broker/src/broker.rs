@@ -28,6 +28,8 @@ pub(crate) struct Parts {
     /// Private; removed at the end.
     pub(crate) directory: TempDir,
     pub(crate) self_check: SelfCheck,
+    /// Time between self checks.
+    pub(crate) check_interval: Duration,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -106,7 +108,15 @@ impl Broker {
                 certificates::find_or_generate(kept, &certificate_names(&settings), SystemTime::now())?
             }
         };
-        Ok(Self(Parts { settings, program, certificate, directory, self_check, metrics }))
+        let check_interval = CHECK_INTERVAL;
+        Ok(Self(Parts { settings, program, certificate, directory, self_check, check_interval, metrics }))
+    }
+
+    /// Checks itself and its certificate this often instead of every 30 seconds.
+    #[must_use]
+    pub fn checking_every(mut self, interval: Duration) -> Self {
+        self.0.check_interval = interval;
+        self
     }
 
     /// Starts nats-server and everything around it. `stop` ends all of it in order.
@@ -115,6 +125,13 @@ impl Broker {
         let starting = Status { serving: false, text: format!("starting nats-server {}", self.0.program.version) };
         let (reporter, status) = watch::channel(starting);
         Running { status, task: AbortOnDropHandle::new(tokio::spawn(supervise(self.0, reporter, stop))) }
+    }
+}
+
+impl Parts {
+    /// nats-server's configuration file.
+    pub(crate) fn config_file(&self) -> PathBuf {
+        self.directory.path().join("nats-server.conf")
     }
 }
 
@@ -271,6 +288,9 @@ fn certificate_names(settings: &Settings) -> Vec<String> {
     }
     names
 }
+
+/// Half of what a service manager usually allows without a sign of life.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A nats-server that answers nothing gets little time to answer this.
 const UNRESPONSIVE_PATIENCE: Duration = Duration::from_secs(5);

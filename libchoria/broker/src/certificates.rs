@@ -120,7 +120,7 @@ mod tests {
         for (what, names, now, kept) in [
             ("the same", first.clone(), start, true),
             ("fewer names", names(&["localhost"]), start, true),
-            ("years later", first.clone(), start + year * 5, true),
+            ("years later", first, start + year * 5, true),
             ("another name", names(&["b2.example.net"]), start, false),
         ] {
             find_or_generate(directory.path(), &names, now).unwrap();

@@ -8,6 +8,7 @@
 //! | `nats_config` | nats-server's configuration file; pure |
 //! | `child` | running nats-server |
 //! | `certificates` | a certificate where none is configured |
+//! | `renewal` | noticing a replaced certificate |
 //! | `streams` | the standard streams |
 //! | `readiness` | connecting like a member of the fleet, to know that all of it works |
 //! | `settings` | the configuration a broker needs, checked |
@@ -28,6 +29,7 @@ mod metrics;
 mod nats_config;
 pub mod permissions;
 mod readiness;
+mod renewal;
 mod run;
 mod settings;
 mod streams;

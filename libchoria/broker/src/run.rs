@@ -7,6 +7,7 @@ use crate::child::{self, Exit, Process};
 use crate::internal::{self, InternalError};
 use crate::nats_config::{CalloutKeys, NatsConfig, TlsConfig};
 use crate::readiness::{CheckError, Verdict};
+use crate::renewal::Fingerprint;
 use crate::streams::{self, StreamConfig};
 use async_nats::Client;
 use nkeys::KeyPair;
@@ -25,6 +26,8 @@ pub(crate) struct Run {
     /// Streams that could not be set up yet.
     streams: Vec<StreamConfig>,
     verdict: Verdict,
+    /// The certificate that nats-server has read.
+    read: Fingerprint,
 }
 
 /// The callout's task and what it takes to start another.
@@ -97,8 +100,9 @@ impl Run {
         let keys = Arc::new(Keys::generate());
         let (service, internal) = (KeyPair::new_user(), KeyPair::new_user());
         let config = nats_config(parts, &keys, &service, &internal);
-        let file = parts.directory.path().join("nats-server.conf");
+        let file = parts.config_file();
         tokens::write_private(&file, config.to_string().as_bytes())?;
+        let read = Fingerprint::of(&parts.certificate);
         child::check(&parts.program.path, &file).await.map_err(StartError::Refused)?;
 
         let mut process = Process::start(&parts.program.path, &file).await?;
@@ -108,11 +112,14 @@ impl Run {
             exit = process.ended() => return Err(ended(parts, &exit)),
         };
         let mut callout = Callout { address: address.clone(), login: service, keys, task: JoinSet::new() };
-        callout.start(parts).await?;
+        // Questions already queue up, and are answered only when the streams exist that members publish to at once.
+        let service = callout.subscribe(parts).await?;
         let internal = internal::connect(&address, "choria-broker internal", &internal).await?;
         let wanted = parts.settings.streams.as_ref().map(|streams| streams.streams.clone()).unwrap_or_default();
-        let streams = set_up(&internal, wanted).await;
-        Ok(Self { process, callout, internal, streams, verdict: Verdict::Accepted })
+        let set_up = tokio::time::timeout(FIRST_STREAMS, set_up(&internal, wanted.clone())).await;
+        let streams = set_up.unwrap_or(wanted);
+        callout.begin(service);
+        Ok(Self { process, callout, internal, streams, verdict: Verdict::Accepted, read })
     }
 
     /// Connects like a member of the fleet. When so many of those come at once that this one connection is turned away,
@@ -179,9 +186,12 @@ impl Run {
                 self.streams = set_up(&self.internal, std::mem::take(&mut self.streams)).await;
             } else if internal::answers(&self.internal).await {
                 silent = 0;
-                if let Err(error) = self.callout.start(parts).await {
-                    tracing::error!("the callout could not be started again: {error}");
-                    tokio::time::sleep(CALLOUT_PAUSE).await;
+                match self.callout.subscribe(parts).await {
+                    Ok(service) => self.callout.begin(service),
+                    Err(error) => {
+                        tracing::error!("the callout could not be started again: {error}");
+                        tokio::time::sleep(CALLOUT_PAUSE).await;
+                    }
                 }
             } else {
                 silent += 1;
@@ -190,8 +200,27 @@ impl Run {
                     return Ending::Unresponsive;
                 }
             }
+            self.renew_certificate(parts).await;
             report(self);
         }
+    }
+
+    /// Has nats-server read a certificate that was replaced. That closes the connections of all members, who come back:
+    /// the price of nats-server's reload, paid for nothing else.
+    async fn renew_certificate(&mut self, parts: &Parts) {
+        let found = Fingerprint::of(&parts.certificate);
+        if found == self.read || !found.is_complete() {
+            return;
+        }
+        let file = &parts.certificate.certificate;
+        match child::check(&parts.program.path, &parts.config_file()).await {
+            Ok(()) => {
+                tracing::warn!("{} was replaced; nats-server reads it now, and everybody reconnects", file.display());
+                self.process.reload();
+            }
+            Err(why) => tracing::error!("{} was replaced and is not used: {why}", file.display()),
+        }
+        self.read = found;
     }
 
     /// Ends the run in order: nats-server first, so that no client waits for an answer that cannot come.
@@ -201,23 +230,24 @@ impl Run {
 }
 
 impl Callout {
-    /// Starts the callout's task, or replaces the one that runs.
-    async fn start(&mut self, parts: &Parts) -> Result<(), StartError> {
+    async fn subscribe(&self, parts: &Parts) -> Result<Service, StartError> {
         let client = internal::connect(&self.address, "choria-broker callout", &self.login).await?;
-        let policy = Arc::clone(&parts.settings.policy);
-        let service = Service::subscribe(client, Arc::clone(&self.keys), policy, Arc::clone(&parts.metrics)).await;
-        let service = service.map_err(|error| StartError::Callout(error.to_string()))?;
-        // The old task, if any, goes only now: between two there is never none.
+        let (keys, policy) = (Arc::clone(&self.keys), Arc::clone(&parts.settings.policy));
+        let service = Service::subscribe(client, keys, policy, Arc::clone(&parts.metrics)).await;
+        service.map_err(|error| StartError::Callout(error.to_string()))
+    }
+
+    /// Lets `service` answer. One that answered before ends only now: between two there is never none.
+    fn begin(&mut self, service: Service) {
         self.task.abort_all();
         self.task = JoinSet::new();
         self.task.spawn(service.run());
-        Ok(())
     }
 }
 
 /// One self check after the usual pause.
 async fn check(parts: &Parts, stop: &CancellationToken) -> Result<Verdict, CheckError> {
-    tokio::time::sleep(CHECK_INTERVAL).await;
+    tokio::time::sleep(parts.check_interval).await;
     parts.self_check.run(LATER_CHECK, stop).await
 }
 
@@ -226,7 +256,7 @@ async fn set_up(internal: &Client, wanted: Vec<StreamConfig>) -> Vec<StreamConfi
     let mut failed = Vec::new();
     for stream in wanted {
         if let Err(error) = streams::set_up(internal, &stream).await {
-            tracing::error!("{error}; it is tried again in {} s", CHECK_INTERVAL.as_secs());
+            tracing::error!("{error}; it is tried again with the next self check");
             failed.push(stream);
         }
     }
@@ -309,14 +339,14 @@ fn outcome(ended: Option<Result<Result<(), ServiceError>, tokio::task::JoinError
 /// How long nats-server may take to open its ports: streams are read from disk before that.
 const STARTING: Duration = Duration::from_secs(60);
 
+/// How long members may wait for the streams; what is not set up by then follows later.
+const FIRST_STREAMS: Duration = Duration::from_secs(5);
+
 /// The first check may have to wait for its turn among clients that all come back at once.
 const FIRST_CHECK: Duration = Duration::from_secs(30);
 
 /// Later ones only measure.
 const LATER_CHECK: Duration = Duration::from_secs(8);
-
-/// Time between self checks.
-const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Checks in a row without any answer before nats-server is started anew.
 const MOST_SILENT: u32 = 3;

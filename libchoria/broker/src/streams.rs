@@ -124,8 +124,8 @@ pub(crate) async fn set_up(client: &Client, stream: &StreamConfig) -> Result<(),
     if error_code(&answer).is_some() {
         return Err(failed(description(&answer)));
     }
-    let hours = Duration::from_nanos(stream.max_age).as_secs_f64() / 3600.0;
-    tracing::info!(stream = name, "stream {name} {done} with {} replicas, kept for {hours:.1} h", stream.num_replicas);
+    let seconds = Duration::from_nanos(stream.max_age).as_secs();
+    tracing::info!(stream = name, "stream {name} {done}: replicas {}, kept for {seconds} s", stream.num_replicas);
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! A whole broker over a real nats-server: who gets in, what they may do there, and what happens when nats-server dies.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail the test")]
+
 mod lab;
 
 use bytes::Bytes;
@@ -118,6 +120,37 @@ async fn nodes_to_be_provisioned_are_apart_and_their_events_arrive() {
     broker.end().await;
 }
 
+/// The streams that nats-server reports are those that the original made, but for what versions of nats-server add.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_are_those_of_the_original_and_stay_so() {
+    let path = vectors::root().join("streams/stream-configs.json");
+    let recorded: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let lab = Lab::new();
+    for (round, changes) in
+        [("created", &[][..]), ("updated", &[("plugin.choria.network.stream.event_retention", "1h")])]
+    {
+        let broker = lab.serve(changes).await;
+        let admin = lab.client(ClientPermissions { streams_admin: true, ..ClientPermissions::default() });
+        let admin = lab.connect(as_alice(lab.options("admin", admin.login()))).await.unwrap();
+        for (name, stream) in recorded["created_by_broker_at_start"].as_object().unwrap() {
+            let answer = admin.request(&format!("$JS.API.STREAM.INFO.{name}"), Bytes::new(), PATIENCE).await.unwrap();
+            let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
+            let mut expected = stream["config"].clone();
+            if round == "updated" && name == "CHORIA_EVENTS" {
+                expected["max_age"] = 3_600_000_000_000_u64.into();
+            }
+            for (setting, value) in expected.as_object().unwrap() {
+                // Written by newer versions only; absent means false.
+                if ["metadata", "allow_msg_ttl"].contains(&setting.as_str()) {
+                    continue;
+                }
+                assert_eq!(&answer["config"][setting], value, "{round} {name} {setting}");
+            }
+        }
+        broker.end().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_nats_server_comes_back_and_so_do_its_clients() {
     let lab = Lab::new();
@@ -132,6 +165,32 @@ async fn a_killed_nats_server_comes_back_and_so_do_its_clients() {
     let seen = broker.metrics.snapshot();
     assert_eq!(seen.restarts, 1, "{seen:?}");
     broker.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replaced_certificate_is_used_without_a_restart() {
+    let lab = Lab::new();
+    let (broker, metrics) = lab.build(&[]).await;
+    let stop = CancellationToken::new();
+    let mut running = broker.checking_every(Duration::from_millis(50)).start(stop.clone());
+    running.ready().await.unwrap();
+    let client = lab.client(ClientPermissions::default());
+    let client = lab.connect(lab.options("client", client.login())).await.unwrap();
+    let child = child_of(&lab);
+
+    let key = rcgen::KeyPair::generate().unwrap();
+    let renewed = rcgen::CertificateParams::new(["renewed.example.net".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let directory = private_directory(&lab).unwrap();
+    // Half a replacement is not used: the certificate does not belong to the key.
+    std::fs::write(directory.join("listener.pem"), renewed.pem()).unwrap();
+    let checks = metrics.snapshot().allowed;
+    until("the broker looked at it", async || metrics.snapshot().allowed > checks + 2).await;
+    assert_eq!(client.status().reconnects, 0);
+    std::fs::write(directory.join("listener.key"), key.serialize_pem()).unwrap();
+    until("everybody reconnects", async || client.status().reconnects == 1).await;
+    assert_eq!(child_of(&lab), child, "nats-server was not started anew");
+    stop.cancel();
+    running.wait().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -258,8 +317,8 @@ async fn settled(connection: &Connection, owner: &str) {
 fn child_of(lab: &Lab) -> i32 {
     let directory = private_directory(lab).unwrap();
     let names = std::fs::read_dir(directory).unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
-    let numbers = names.filter_map(|name| name.strip_suffix(".ports")?.rsplit_once('_')?.1.parse().ok());
-    numbers.filter(|number| alive(*number)).next().expect("a nats-server runs")
+    let mut numbers = names.filter_map(|name| name.strip_suffix(".ports")?.rsplit_once('_')?.1.parse().ok());
+    numbers.find(|number| alive(*number)).expect("a nats-server runs")
 }
 
 fn private_directory(lab: &Lab) -> Option<std::path::PathBuf> {

@@ -1,6 +1,8 @@
 //! Decisions and permissions compared with what a running Go broker decided, and callout messages with what real
 //! nats-servers sent.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail the test")]
+
 use choria_broker_role::callout::{Answer, Keys, Question};
 use choria_broker_role::decision::{
     Account, Decision, Grant, Kind, Policy, Provisioning, Request, Secret, System, Tls, Trust, decide,

@@ -86,7 +86,7 @@ mod tests {
         let (head, rest) = text.split_once('.').unwrap();
         let other_header = format!("{}.{rest}", URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"none"}"#));
         let rows: &[(&str, String, Result<Value, InvalidJwt>)] = &[
-            ("whole", text.clone(), Ok(claims.clone())),
+            ("whole", text.clone(), Ok(claims)),
             ("signed by another key", by_other, Err(InvalidJwt::Signature)),
             ("issuer is no key", not_a_key, Err(InvalidJwt::Issuer)),
             ("other algorithm", other_header, Err(InvalidJwt::Header)),

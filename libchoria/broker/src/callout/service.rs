@@ -114,7 +114,6 @@ impl Judge {
     /// The body that answers `message`, which has waited for `waited`. Empty, which nats-server takes as a denial
     /// without a reason, when there is nothing that could be said.
     fn answer(&self, message: &Message, waited: Duration) -> Vec<u8> {
-        self.metrics.waited(waited);
         let curve = message.headers.as_ref().and_then(|headers| headers.get(XKEY_HEADER)).map(|value| value.as_str());
         let question = match Question::open(&message.payload, curve, &self.keys) {
             Ok(question) => question,
@@ -125,6 +124,10 @@ impl Judge {
             }
         };
         let now = SystemTime::now();
+        // The time that nats-server states has whole seconds; it also counts what waited before it was taken.
+        let stated = now.duration_since(question.asked).unwrap_or_default().saturating_sub(Duration::from_secs(1));
+        let waited = waited.max(stated);
+        self.metrics.waited(waited);
         let sealed = if waited >= TOO_OLD {
             self.metrics.late();
             let text = format!("the broker is busy: the request waited {} ms", waited.as_millis());

@@ -123,21 +123,24 @@ fn is_authentication_error(text: &str) -> bool {
 
 fn emit(level: Level, text: &str) {
     match level {
-        Level::ERROR => tracing::error!(target: "nats_server", "{text}"),
-        Level::WARN => tracing::warn!(target: "nats_server", "{text}"),
-        Level::INFO => tracing::info!(target: "nats_server", "{text}"),
-        _ => tracing::debug!(target: "nats_server", "{text}"),
+        Level::ERROR => tracing::error!(component = COMPONENT, "{text}"),
+        Level::WARN => tracing::warn!(component = COMPONENT, "{text}"),
+        Level::INFO => tracing::info!(component = COMPONENT, "{text}"),
+        _ => tracing::debug!(component = COMPONENT, "{text}"),
     }
 }
 
+/// Who speaks in these records.
+const COMPONENT: &str = "nats_server";
+
 /// nats-server's names of levels; its fatal errors have no equal here.
 const LEVELS: [(&str, Level); 6] = [
-    ("[INF] ", Level::INFO),
-    ("[WRN] ", Level::WARN),
-    ("[ERR] ", Level::ERROR),
-    ("[FTL] ", Level::ERROR),
-    ("[DBG] ", Level::DEBUG),
-    ("[TRC] ", Level::TRACE),
+    ("[INF]", Level::INFO),
+    ("[WRN]", Level::WARN),
+    ("[ERR]", Level::ERROR),
+    ("[FTL]", Level::ERROR),
+    ("[DBG]", Level::DEBUG),
+    ("[TRC]", Level::TRACE),
 ];
 
 /// Longer lines are forwarded in pieces.
@@ -154,6 +157,7 @@ mod tests {
             ("[1] [WRN] slow [ERR] inside", Level::WARN, "slow [ERR] inside"),
             ("[1] [FTL] Error listening on port: x", Level::ERROR, "Error listening on port: x"),
             ("[1] [DBG] 10.0.0.1:5 - cid:9 - Client", Level::DEBUG, "10.0.0.1:5 - cid:9 - Client"),
+            ("[1] [INF]", Level::INFO, ""),
             ("nats-server: Parse error", Level::ERROR, "nats-server: Parse error"),
         ];
         for (line, level, text) in rows {

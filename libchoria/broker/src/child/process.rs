@@ -68,6 +68,11 @@ impl Process {
         }
     }
 
+    /// Has the process read its configuration and certificate again.
+    pub(crate) fn reload(&self) {
+        self.signal(Signal::SIGHUP);
+    }
+
     /// Asks the process to end and kills it when it has not ended after `patience`. Interrupt rather than terminate:
     /// some versions report a terminated run as failed (spec 10 §10).
     pub(crate) async fn stop(mut self, patience: Duration) -> Exit {

@@ -72,7 +72,8 @@ impl TryFrom<&config::Settings> for Settings {
     /// # Errors
     /// [`SettingsError`] with every problem, not only the first.
     fn try_from(config: &config::Settings) -> Result<Self, SettingsError> {
-        let mut reader = Reader { config, problems: Vec::new(), warnings: Vec::new() };
+        let warnings = config.warnings().iter().map(ToString::to_string).collect();
+        let mut reader = Reader { config, problems: Vec::new(), warnings };
         unsupported::check(&mut reader);
         let trust = trust::read(&mut reader);
         let policy = reader.policy(trust);
@@ -279,8 +280,10 @@ fn authentication_timeout(config: &config::Settings) -> Duration {
     if config.is_set(key) { config.get(key) } else { CALLOUT_TIMEOUT }
 }
 
+/// nats-server gets the time that the whole daemon has, but for what it takes to kill it and say so.
 fn stop_patience(config: &config::Settings) -> Duration {
-    u64::try_from(config.get(keys::NETWORK_SOFT_SHUTDOWN_TIMEOUT)).map_or(Duration::ZERO, Duration::from_secs)
+    let seconds = u64::try_from(config.get(keys::NETWORK_SOFT_SHUTDOWN_TIMEOUT)).unwrap_or_default();
+    Duration::from_secs(seconds.saturating_sub(2).max(1))
 }
 
 /// With one second, a quarter of 2000 clients that came at once was refused; with four, none (spec 10 §8).

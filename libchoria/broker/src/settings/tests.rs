@@ -1,1 +1,162 @@
-//! Tests.
+//! Every refusal of a configuration, and what the accepted ones mean.
+
+use super::*;
+use crate::streams::StreamConfig;
+use tokens::Seed;
+
+/// A complete configuration with `changes`; an empty value removes a key.
+fn read(changes: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let issuer = Seed::from_bytes([1; 32]).public().to_string();
+    let mut values = vec![
+        ("identity", "b1.example.net"),
+        ("plugin.security.provider", "choria"),
+        ("plugin.choria.broker_network", "1"),
+        ("plugin.security.issuer.names", "choria"),
+        ("plugin.security.issuer.choria.public", &issuer),
+        ("plugin.security.choria.token_file", "/etc/choria/broker.jwt"),
+        ("plugin.security.choria.seed_file", "/etc/choria/broker.seed"),
+    ];
+    values.retain(|(key, _)| !changes.iter().any(|(changed, _)| changed == key));
+    values.extend(changes.iter().filter(|(_, value)| !value.is_empty()));
+    let builder = values.into_iter().fold(config::Settings::builder(), |builder, (key, value)| builder.set(key, value));
+    Settings::try_from(&builder.build().unwrap())
+}
+
+#[test]
+fn what_cannot_be_honoured_is_refused() {
+    let key = Seed::from_bytes([2; 32]).public().to_string();
+    let weak = "0".repeat(64);
+    let rows: &[(&[(&str, &str)], &str)] = &[
+        (&[("plugin.choria.broker_network", "0")], "plugin.choria.broker_network: every part of the broker is off"),
+        (&[("plugin.choria.broker_federation", "1")], "plugin.choria.broker_federation: federation is not supported"),
+        (&[("plugin.choria.adapters", "x")], "plugin.choria.adapters: adapters are not supported"),
+        (&[("plugin.choria.network.peers", "b:5222")], "plugin.choria.network.peers: clusters are not supported"),
+        (&[("plugin.choria.network.peer_port", "5222")], "plugin.choria.network.peer_port: clusters are"),
+        (&[("plugin.choria.network.gateway_port", "7222")], "gateways are not supported"),
+        (&[("plugin.choria.network.gateway_remotes", "x")], "gateways are not supported"),
+        (&[("plugin.choria.network.leafnode_port", "6222")], "leafnodes are not supported"),
+        (&[("plugin.choria.network.leafnode_remotes", "x")], "leafnodes are not supported"),
+        (&[("plugin.choria.network.websocket_port", "4333")], "a websocket listener is not supported"),
+        (&[("plugin.choria.network.pprof_port", "4333")], "profiling is not supported"),
+        (&[("plugin.security.provider", "file")], "plugin.security.provider: this broker serves networks of tokens"),
+        (&[("plugin.security.issuer.names", "")], "plugin.security.issuer.names: no token could be trusted"),
+        (&[("plugin.security.issuer.choria.public", "")], "plugin.security.issuer.choria.public: plugin.security"),
+        (&[("plugin.security.issuer.choria.public", &weak)], "plugin.security.issuer.choria.public: these 64 digits"),
+        (&[("plugin.choria.network.client_signer_cert", &key)], "signers cannot be set together with"),
+        (&[("plugin.choria.network.server_signer_cert", &key)], "signers cannot be set together with"),
+        (&[("plugin.security.choria.trusted_signers", &key)], "signers cannot be set together with"),
+        (&[("plugin.security.choria.token_file", "")], "plugin.security.choria.token_file: the broker needs a token"),
+        (&[("plugin.security.choria.seed_file", "")], "plugin.security.choria.seed_file: the broker needs a token"),
+        (&[("plugin.security.choria.certificate", "/c")], "a certificate needs its key"),
+        (&[("plugin.security.choria.key", "/k")], "a key needs its certificate"),
+        (&[("plugin.choria.network.system.user", "s")], "a user needs plugin.choria.network.system.password"),
+        (&[("plugin.choria.network.system.password", "s")], "a password needs plugin.choria.network.system.user"),
+        (&[("plugin.choria.network.client_port", "0")], "a port is a number from 1 to 65535"),
+        (&[("plugin.choria.network.public_url", "b1")], "what clients are told is name:port"),
+        (&[("plugin.choria.network.listen_address", "a b")], "the address to listen on"),
+        (
+            &[("plugin.choria.stats_port", "8222"), ("plugin.choria.stats_address", "0.0.0.0")],
+            "plugin.choria.stats_address: this broker serves statistics on a loopback address only",
+        ),
+        (
+            &[("plugin.choria.network.mapping.names", "x")],
+            "plugin.choria.network.mapping.x.source: the mapping x needs",
+        ),
+        (
+            &[
+                ("plugin.choria.network.mapping.names", "x"),
+                ("plugin.choria.network.mapping.x.source", "a\"b"),
+                ("plugin.choria.network.mapping.x.destination", "c"),
+            ],
+            "plugin.choria.network.mapping.x.source: the mapping x needs",
+        ),
+    ];
+    for (changes, expected) in rows {
+        let error = read(changes).expect_err(expected).to_string();
+        assert!(error.contains(expected), "{changes:?}: {error}");
+    }
+}
+
+#[test]
+fn every_problem_is_named_at_once() {
+    let error = read(&[
+        ("plugin.choria.adapters", "x"),
+        ("plugin.security.choria.token_file", ""),
+        ("plugin.choria.network.peers", "b:1"),
+    ]);
+    assert_eq!(error.expect_err("three problems").0.len(), 3);
+}
+
+#[test]
+fn defaults_are_those_of_the_original_where_a_callout_allows() {
+    let settings = read(&[]).unwrap();
+    assert_eq!((settings.listen_address.as_str(), settings.client_port), ("::", 4222));
+    assert_eq!(settings.client_advertise, "b1.example.net:4222");
+    assert_eq!(settings.tls_timeout, Duration::from_secs(2));
+    assert_eq!(settings.authentication_timeout, Duration::from_secs(4));
+    assert_eq!(settings.write_deadline, Duration::from_secs(10));
+    assert_eq!(settings.stop_patience, Duration::from_secs(58));
+    assert!(settings.streams.is_none() && settings.monitoring.is_none() && settings.curves.is_empty());
+    assert!(settings.policy.provisioning.is_none() && settings.policy.system.is_none());
+}
+
+#[test]
+fn values_reach_their_place() {
+    let settings = read(&[
+        ("plugin.choria.network.public_url", "nats://broker.example.net:4333"),
+        ("plugin.choria.network.auth_timeout", "3s"),
+        ("plugin.choria.network.listen_address", "[::1]"),
+        ("plugin.choria.stats_port", "8222"),
+        ("plugin.choria.network.stream.store", "/var/lib/streams"),
+        ("plugin.choria.network.provisioning.client_password", "s3cret"),
+        ("plugin.choria.network.client_hosts", "10.0.0.0/8"),
+        ("plugin.choria.network.mapping.names", "x"),
+        ("plugin.choria.network.mapping.x.source", "old.*"),
+        ("plugin.choria.network.mapping.x.destination", "new.$1"),
+    ])
+    .unwrap();
+    assert_eq!(settings.client_advertise, "broker.example.net:4333");
+    assert_eq!(settings.authentication_timeout, Duration::from_secs(3));
+    assert_eq!(settings.listen_address, "::1");
+    assert_eq!(settings.monitoring.as_deref(), Some("127.0.0.1:8222"));
+    assert_eq!(settings.mappings, [("old.*".to_owned(), "new.$1".to_owned())]);
+    assert!(settings.policy.provisioning.is_some() && settings.policy.client_hosts);
+    let names: Vec<_> = settings.streams.unwrap().streams.iter().map(StreamConfig::name).collect();
+    let expected =
+        ["CHORIA_EVENTS", "CHORIA_MACHINE", "CHORIA_STREAM_ADVISORIES", "CHORIA_EXECUTOR", "KV_CHORIA_LEADER_ELECTION"];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn streams_are_left_out_when_they_are_kept_for_no_time_or_managed_elsewhere() {
+    let names = |changes: &[(&str, &str)]| -> Vec<&str> {
+        let store = [("plugin.choria.network.stream.store", "/s")];
+        let settings = read(&[&store[..], changes].concat()).unwrap();
+        settings.streams.unwrap().streams.iter().map(StreamConfig::name).collect()
+    };
+    assert_eq!(names(&[("plugin.choria.network.stream.manage_streams", "0")]).len(), 0);
+    let none = [
+        ("plugin.choria.network.stream.event_retention", "0"),
+        ("plugin.choria.network.stream.machine_retention", "0"),
+        ("plugin.choria.network.stream.advisory_retention", "0"),
+        ("plugin.choria.network.stream.executor_retention", "0"),
+    ];
+    assert_eq!(names(&none), ["KV_CHORIA_LEADER_ELECTION"]);
+}
+
+#[test]
+fn single_signers_are_trusted_by_kind() {
+    let key = Seed::from_bytes([2; 32]).public().to_string();
+    let without_issuers = ("plugin.security.issuer.names", "");
+    let rows = [
+        ("plugin.choria.network.client_signer_cert", (true, false)),
+        ("plugin.choria.network.server_signer_cert", (false, true)),
+    ];
+    for (name, expected) in rows {
+        let policy = read(&[without_issuers, (name, &key)]).unwrap().policy;
+        assert_eq!((policy.trust.clients().is_some(), policy.trust.servers().is_some()), expected, "{name}");
+    }
+    let missing = read(&[without_issuers, ("plugin.choria.network.client_signer_cert", "/none/key.pem")]);
+    let error = missing.expect_err("the file does not exist").to_string();
+    assert!(error.contains("plugin.choria.network.client_signer_cert: cannot read /none/key.pem"), "{error}");
+}
