@@ -59,7 +59,7 @@ impl Host {
                 () = stop.cancelled() => break false,
                 Some(ended) = self.running.join_next(), if !self.running.is_empty() => log_end(ended),
                 delivery = self.inbox.next(), if has_room => match delivery {
-                    Some(delivery) => self.take(delivery),
+                    Some(delivery) => self.take(&delivery),
                     None => break true,
                 },
             }
@@ -73,7 +73,7 @@ impl Host {
     }
 
     /// Judges a message at once, so that its place in the queue is free; what it asks for runs beside the loop.
-    fn take(&mut self, delivery: Delivery) {
+    fn take(&mut self, delivery: &Delivery) {
         let Some(dispatch) = self.node.judge(&delivery.payload, SystemTime::now()) else { return };
         let (node, connection) = (Arc::clone(&self.node), self.connection.clone());
         self.running.spawn(async move {

@@ -1,1 +1,28 @@
-//! (to be written)
+//! The role of a Choria Server: stays connected, hosts agents, tells the network and the system that it lives.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `settings` | [`Settings`] of one server, and [`Parts`]: what it shares with others of the process |
+//! | `server` | [`Server`] → [`Running`]: who starts a server owns its end |
+//! | `work` | the one task of a server: connect, serve, say so, stop in time |
+//! | `events` | lifecycle events (spec 02 §15) |
+//! | `status` | the status file (spec 04 §4.3) |
+//! | `certificate` | when the client certificate expires |
+//! | `program` | [`run`], what `choria-server` and `choria server run` have in common |
+//!
+//! A server is one task on whatever runtime starts it and holds no global state, so thousands fit in one process.
+
+mod certificate;
+mod events;
+mod problems;
+mod program;
+mod server;
+mod settings;
+mod status;
+mod work;
+
+pub use problems::{Problem, Problems};
+pub use program::{Arguments, run};
+pub use server::{Error, Running, Server};
+pub use settings::{Parts, Settings};
+pub use status::Status;

@@ -1,0 +1,104 @@
+//! A server between being built and having stopped.
+
+use crate::events::Announcer;
+use crate::settings::{Parts, Settings};
+use crate::work::Work;
+use lifecycle::InvalidComponent;
+use network::{ConnectError, SubscribeError};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use std::future::Future;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+/// A server that has not started.
+#[derive(Debug)]
+pub struct Server(Work);
+
+/// A server at work. Dropping it ends it at once, without a word to the network.
+#[derive(Debug)]
+pub struct Running {
+    tasks: JoinSet<Result<(), Error>>,
+    stop: CancellationToken,
+    attempted: watch::Receiver<bool>,
+    limit: Duration,
+}
+
+/// Why a server ended other than by being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The component for lifecycle events is not valid.
+    #[error(transparent)]
+    Component(#[from] InvalidComponent),
+    /// No connection came about, and waiting would not help.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The agents could not subscribe.
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
+    /// The connection ended and does not return.
+    #[error("the connection to the broker ended and does not return")]
+    Disconnected,
+    /// The server's task ended early.
+    #[error("the work of the server ended by a fault: {0}")]
+    Fault(#[from] JoinError),
+    /// It did not stop in time.
+    #[error("the server did not stop within {} s", .0.as_secs_f64())]
+    Late(Duration),
+}
+
+impl Server {
+    /// A server of these settings and parts. `seed` feeds event ids and delays.
+    ///
+    /// # Errors
+    /// [`Error::Component`].
+    pub fn build(settings: Settings, parts: Parts, seed: u64, now: SystemTime) -> Result<Self, Error> {
+        let announcer = Announcer {
+            component: settings.component()?,
+            format: settings.events,
+            random: Mutex::new(StdRng::seed_from_u64(seed)),
+        };
+        Ok(Self(Work { settings, parts, announcer, started: now, attempted: watch::Sender::new(false) }))
+    }
+
+    /// Starts the work as one task of the present runtime.
+    #[must_use]
+    pub fn start(self) -> Running {
+        let stop = CancellationToken::new();
+        let attempted = self.0.attempted.subscribe();
+        let limit = self.0.settings.stop_limit;
+        let mut tasks = JoinSet::new();
+        tasks.spawn(self.0.run(stop.clone()));
+        Running { tasks, stop, attempted, limit }
+    }
+}
+
+impl Running {
+    /// Completes when a first attempt to connect was made, successful or not: all that can be waited for at boot.
+    pub async fn attempted(&self) {
+        let mut attempted = self.attempted.clone();
+        // An error means that the work has ended; `wait` says why.
+        let _ended = attempted.wait_for(|made| *made).await;
+    }
+
+    /// Runs until `signal` completes or the server ends by itself, which is always a fault; then stops it: no new
+    /// requests, running ones finish, a shutdown event, everything sent, closed.
+    ///
+    /// # Errors
+    /// Why it ended by itself, or [`Error::Late`].
+    pub async fn wait(mut self, signal: impl Future<Output = ()>) -> Result<(), Error> {
+        tokio::select! {
+            () = signal => {}
+            Some(ended) = self.tasks.join_next() => return ended?,
+        }
+        self.stop.cancel();
+        match tokio::time::timeout(self.limit, self.tasks.join_next()).await {
+            Ok(Some(ended)) => ended?,
+            Ok(None) => Ok(()),
+            Err(_elapsed) => Err(Error::Late(self.limit)),
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What makes one server, and what it may share with the other servers of a process.
+
+use crate::problems::{Problem, Problems};
+use agents::{ClassSource, FactSource, Roster, builtin};
+use config::keys;
+use lifecycle::{Component, Format};
+use names::InvalidName;
+use network::Options;
+use security::{Provider, Role};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// One server, judged.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The configuration as agents see it.
+    pub config: config::Settings,
+    /// Host only agents that are services, do not listen for requests to the node, do not register (`--service-host`).
+    pub services_only: bool,
+    /// Where the status file is written, if anywhere.
+    pub status_file: Option<PathBuf>,
+    /// How often the status file is written.
+    pub status_interval: Duration,
+    /// How lifecycle events are written.
+    pub events: Format,
+    /// Time for everything between being told to stop and having stopped; running requests may use half of it.
+    pub stop_limit: Duration,
+}
+
+/// What a server is made of beside its settings. Facts, classes and roster may be shared among servers.
+#[derive(Debug)]
+pub struct Parts {
+    /// Verifies requests and seals replies.
+    pub provider: Provider,
+    /// How to connect. Its observer is the server's own.
+    pub network: Options,
+    /// The node's facts.
+    pub facts: Arc<FactSource>,
+    /// The node's classes.
+    pub classes: Arc<ClassSource>,
+    /// The hosted agents.
+    pub roster: Arc<Roster>,
+    /// The daemon this is the only server of; gets status lines, and signs of life from the work itself.
+    pub context: Option<daemon::Context>,
+}
+
+impl Settings {
+    /// The server that `config` describes.
+    #[must_use]
+    pub fn new(config: config::Settings, services_only: bool) -> Self {
+        let seconds = |key| u64::try_from(config.get(key)).unwrap_or_default();
+        let status_interval = Duration::from_secs(seconds(keys::STATUS_UPDATE_INTERVAL));
+        let stop_limit = match seconds(keys::SOFT_SHUTDOWN_TIMEOUT) {
+            0 => UNSET_STOP_LIMIT,
+            limit => Duration::from_secs(limit),
+        };
+        let legacy = config.get(keys::LEGACY_LIFECYCLE_FORMAT);
+        Self {
+            services_only,
+            // An interval of 0 switches the file off, where it would otherwise be written without pause.
+            status_file: config.get(keys::STATUS_FILE_PATH).filter(|_| !status_interval.is_zero()),
+            status_interval,
+            events: if legacy { Format::Bare } else { Format::CloudEvent },
+            stop_limit,
+            config,
+        }
+    }
+
+    /// The component in lifecycle events.
+    pub(crate) fn component(&self) -> Result<Component, lifecycle::InvalidComponent> {
+        if self.services_only { "service_host" } else { "server" }.parse()
+    }
+}
+
+impl Parts {
+    /// Reads what the settings name: token, seed, certificates. Facts and classes are read when they are needed.
+    ///
+    /// # Errors
+    /// Every problem found.
+    pub fn from_settings(settings: &Settings, now: SystemTime) -> Result<Self, Problems> {
+        let config = &settings.config;
+        let identity = config.identity();
+        let provider = Provider::from_settings(config, Role::Server, now).map_err(Problem::from);
+        let network = Options::from_settings(config, network::Role::Server, identity.as_str(), identity.as_str());
+        let network = network.map_err(Problem::from);
+        match (provider, network, roster(settings.services_only)) {
+            (Ok(provider), Ok(network), Ok(roster)) => {
+                Ok(Self { provider, network, facts: facts(config), classes: classes(config), roster, context: None })
+            }
+            (provider, network, roster) => {
+                Err(Problems::new([provider.err(), network.err(), roster.err()].into_iter().flatten().collect()))
+            }
+        }
+    }
+}
+
+/// The built-in agents, as one value that all servers of a process can share.
+fn roster(services_only: bool) -> Result<Arc<Roster>, Problem> {
+    let agents = builtin::agents().map_err(|error: InvalidName| Problem::from(error))?;
+    Ok(Arc::new(Roster::new(agents, services_only)?))
+}
+
+fn facts(config: &config::Settings) -> Arc<FactSource> {
+    let list = config.get(keys::YAML).map(|path| path.display().to_string()).unwrap_or_default();
+    Arc::new(FactSource::new(list.split(':').filter(|file| !file.is_empty()).map(str::to_owned).collect()))
+}
+
+fn classes(config: &config::Settings) -> Arc<ClassSource> {
+    Arc::new(ClassSource::new(config.get(keys::CLASSESFILE)))
+}
+
+/// What a `soft_shutdown_timeout` of zero or less means (spec 04 §2.2).
+const UNSET_STOP_LIMIT: Duration = Duration::from_secs(10);
