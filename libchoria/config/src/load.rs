@@ -23,7 +23,8 @@ pub fn load(main: &Path, kind: Kind, environment: &dyn Environment) -> Result<In
     let mut reader = Reader { inputs: Inputs::without_host(Some(&main), kind.clone(), environment), environment };
     reader.file(&main, "", "configuration file").map_err(|error| match error {
         LoadError::Unreadable { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            LoadError::Missing { path }
+            let is_last_resort = path == Path::new(LAST_RESORT) && matches!(kind, Kind::Client { .. });
+            if is_last_resort { LoadError::NoClientFile } else { LoadError::Missing { path } }
         }
         other => other,
     })?;
@@ -44,8 +45,11 @@ pub fn find_client_config(environment: &dyn Environment) -> PathBuf {
     let in_home = home.iter().flat_map(|home| [home.join(".choriarc"), home.join(".mcollective")]);
     let system = ["/etc/choria/client.conf", "/usr/local/etc/choria/client.conf"].map(PathBuf::from);
     let existing = in_home.chain(system).find(|path| environment.is_file(path));
-    existing.unwrap_or_else(|| PathBuf::from("/etc/puppetlabs/mcollective/client.cfg"))
+    existing.unwrap_or_else(|| PathBuf::from(LAST_RESORT))
 }
+
+/// What clients read when nothing else exists.
+const LAST_RESORT: &str = "/etc/puppetlabs/mcollective/client.cfg";
 
 /// Reads file after file into one [`Inputs`].
 struct Reader<'a> {

@@ -17,6 +17,11 @@ pub enum LoadError {
         /// The file looked for.
         path: PathBuf,
     },
+    /// A client was given no file and none of those it looks for exists.
+    #[error(
+        "no client configuration was found: create ~/.choriarc or /etc/choria/client.conf, or name a file with --config"
+    )]
+    NoClientFile,
     /// A file or directory exists but cannot be read.
     #[error("the {purpose} {} cannot be read: {source}; {}", path.display(), fix(source))]
     Unreadable {

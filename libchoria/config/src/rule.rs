@@ -102,16 +102,17 @@ impl Rule {
     }
 }
 
-/// `host:port` with an optional scheme and optional `user:password@`; an IPv6 address stands in brackets.
+/// `host:port` with an optional scheme, `user:password@` and path; an IPv6 address stands in brackets.
 fn is_server(text: &str) -> bool {
     let (scheme, rest) = text.split_once("://").unwrap_or(("nats", text));
-    let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
-    let address = address.strip_suffix('/').unwrap_or(address);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
     let Some((host, port)) = address.rsplit_once(':') else { return false };
     let bracketed = host.starts_with('[') && host.ends_with(']');
-    let host_is_valid = !host.is_empty() && (bracketed || !host.contains([':', '/'])) && !host.contains(' ');
+    let host_is_valid = !host.is_empty() && (bracketed || !host.contains(':')) && !host.contains(char::is_whitespace);
     let port_is_valid = port.parse::<u16>().is_ok_and(|port| port > 0);
-    matches!(scheme, "nats" | "tls" | "ws" | "wss") && host_is_valid && port_is_valid
+    let scheme_is_valid = ["nats", "tls", "ws", "wss"].iter().any(|known| known.eq_ignore_ascii_case(scheme));
+    scheme_is_valid && host_is_valid && port_is_valid
 }
 
 /// An address, or an address and the length of its network part.
@@ -139,8 +140,16 @@ mod tests {
             (Rule::OneOf(&["a", "b"]), &["a"], &["A", "", "c"]),
             (
                 Rule::Servers,
-                &["h:4222", "nats://h:1", "wss://h.example.net:443/", "[::1]:4222", "tls://u:p@h:4222"],
-                &["h", "nats://h", "h:0", "h:65536", ":4222", "http://h:80", "::1:4222", "a b:1", "nats://h:4222/x"],
+                &[
+                    "h:4222",
+                    "nats://h:1",
+                    "wss://h.example.net:443/",
+                    "[::1]:4222",
+                    "tls://u:p@h:4222",
+                    "NATS://h:1",
+                    "ws://h:80/x",
+                ],
+                &["h", "nats://h", "h:0", "h:65536", ":4222", "http://h:80", "::1:4222", "a b:1", "nats://h/x:1"],
             ),
             (
                 Rule::Networks,

@@ -141,6 +141,10 @@ fn errors_name_file_purpose_and_fix() {
         let error = load(Path::new(MAIN), Kind::Server, &environment).expect_err(wanted);
         assert_eq!(error.to_string(), wanted);
     }
+    let environment = FixedEnvironment::default();
+    let found = find_client_config(&environment);
+    let error = load(&found, Kind::client(&environment), &environment).expect_err("no file at all");
+    assert!(error.to_string().starts_with("no client configuration was found: create ~/.choriarc"), "{error}");
     let denied = LoadError::Unreadable {
         path: MAIN.into(),
         purpose: "configuration file",
