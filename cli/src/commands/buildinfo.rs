@@ -135,7 +135,7 @@ const PROVISIONING_TOKEN: &str = match option_env!("CHORIA_PROVISIONING_JWT") {
 const MOST_CLIENTS: u32 = 50_000;
 
 const AGENT_PROVIDERS: &[&str] = &["Built-in Agents"];
-const DATA_PROVIDERS: &[&str] = &["Choria", "Config_item"];
+const DATA_PROVIDERS: &[&str] = &["Choria", "Config_item", "Machine_state", "Scout"];
 
 /// The exact versions that the build is locked to, for all platforms.
 const LOCK_FILE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock"));
