@@ -1,3 +1,5 @@
+//! The commands as a user types them, run on real files.
+
 use super::*;
 use clap::Parser;
 use std::os::unix::fs::PermissionsExt;

@@ -1,3 +1,5 @@
+//! Messages, forms and exit codes of the probe.
+
 use super::*;
 use clap::Parser;
 use tokens::{ClientClaims, Seed, SigningKey};

@@ -1,3 +1,5 @@
+//! What is shown of each kind of token, compared with recordings.
+
 use super::*;
 use std::time::Duration;
 use tokens::{ClientClaims, ClientPermissions, Seed, ServerClaims, SigningKey};
