@@ -184,23 +184,23 @@ class Network:
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
 
     def stop(self, *names):
-        """Ends what it started (or only `names`): first politely, servers before the broker, then for good."""
+        """Ends what it started (or only `names`): servers first, then the broker, so that they can say goodbye."""
         ending = [entry for entry in reversed(self.processes) if not names or entry[0] in names]
-        for _, process in ending:
+        self.end([entry for entry in ending if entry[0] != "broker"])
+        self.end([entry for entry in ending if entry[0] == "broker"])
+        self.processes = [entry for entry in self.processes if entry not in ending]
+
+    @staticmethod
+    def end(processes):
+        """Asks politely, and ends for good whoever does not stop in time."""
+        for _, process in processes:
             if process.poll() is None:
                 process.terminate()
         deadline = time.monotonic() + 10
-        for name, process in ending:
+        for name, process in processes:
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 print(f"{name} did not stop in time and is killed", file=sys.stderr)
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        self.processes = [entry for entry in self.processes if entry not in ending]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
