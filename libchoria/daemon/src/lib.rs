@@ -3,6 +3,7 @@
 //! A daemon's `main` reads its arguments and configuration, fills [`Options`] and calls [`run()`] with the role's work:
 //!
 //! ```no_run
+//! # use choria_daemon as daemon;
 //! # use std::process::ExitCode;
 //! fn main() -> ExitCode {
 //!     let options = daemon::Options::new("choria-example");

@@ -1,7 +1,7 @@
 //! The PID file, for supervisors that want one; systemd does not.
 
 use anyhow::Context as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A written PID file, removed when dropped.
 #[derive(Debug)]
@@ -9,10 +9,10 @@ pub(crate) struct PidFile(PathBuf);
 
 impl PidFile {
     /// Writes this process's number and a newline to `path`, replacing what stands there.
-    pub(crate) fn write(path: &Path) -> anyhow::Result<Self> {
-        std::fs::write(path, format!("{}\n", std::process::id()))
+    pub(crate) fn write(path: PathBuf) -> anyhow::Result<Self> {
+        std::fs::write(&path, format!("{}\n", std::process::id()))
             .with_context(|| format!("writing the PID file {}", path.display()))?;
-        Ok(Self(path.to_owned()))
+        Ok(Self(path))
     }
 }
 

@@ -74,30 +74,32 @@ where
         Err(error) => return crate::exit::fail(options.name, &error),
     };
     let context = Context::new(level);
-    let ended = run_work(&options, &context, work);
+    let name = options.name;
+    let ended = run_work(options, &context, work);
     context.notifier().stopping();
     match ended {
         Ok(Exit::Clean) => ExitCode::SUCCESS,
         Ok(Exit::Restart) => restart(&context),
         Err(error) => {
-            tracing::error!("{} failed: {error:#}", options.name);
+            tracing::error!("{name} failed: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run_work<Work, Done>(options: &Options, context: &Context, work: Work) -> anyhow::Result<Exit>
+fn run_work<Work, Done>(options: Options, context: &Context, work: Work) -> anyhow::Result<Exit>
 where
     Work: FnOnce(Context) -> Done,
     Done: Future<Output = anyhow::Result<Exit>>,
 {
-    let _pid_file = options.pid_file.as_deref().map(PidFile::write).transpose()?;
-    let runtime = build_runtime(options.threads).context("starting the runtime")?;
+    let Options { pid_file, threads, soft_shutdown, .. } = options;
+    let _pid_file = pid_file.map(PidFile::write).transpose()?;
+    let runtime = build_runtime(threads).context("starting the runtime")?;
     let ended = runtime.block_on(async {
         let signals = Signals::catch().context("installing signal handlers")?;
         tokio::select! {
             ended = work(context.clone()) => ended,
-            never = signals.obey(context, options.soft_shutdown) => match never {},
+            never = signals.obey(context, soft_shutdown) => match never {},
             never = context.watchdog().run(context.notifier()) => match never {},
         }
     });

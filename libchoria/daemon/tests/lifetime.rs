@@ -1,0 +1,292 @@
+//! A daemon from start to exit code: what systemd hears, what signals do, what the log looks like. The daemon is
+//! `examples/lifetime.rs`, in a process of its own.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Nothing here takes longer unless it never ends.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A running daemon and the service manager that listens to it.
+struct Daemon {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    manager: UnixDatagram,
+    directory: TempDir,
+}
+
+impl Daemon {
+    fn start(behaviour: &str) -> Self {
+        Self::start_with(behaviour, |_command, _directory| {})
+    }
+
+    fn start_with(behaviour: &str, change: impl FnOnce(&mut Command, &TempDir)) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let socket = directory.path().join("notify");
+        let manager = UnixDatagram::bind(&socket).expect("a socket");
+        manager.set_read_timeout(Some(LIMIT)).expect("a time limit");
+        let mut command = Command::new(program());
+        command.arg(behaviour).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env_remove("JOURNAL_STREAM").env_remove("WATCHDOG_USEC").env_remove("WATCHDOG_PID");
+        command.env("NOTIFY_SOCKET", &socket).env("TZ", "UTC");
+        change(&mut command, &directory);
+        let mut child = command.spawn().expect("the daemon starts");
+        let stdout = BufReader::new(child.stdout.take().expect("its output"));
+        Self { child, stdout, manager, directory }
+    }
+
+    /// The next notification.
+    fn heard(&self) -> String {
+        let mut buffer = [0; 4096];
+        let length = self.manager.recv(&mut buffer).expect("a notification");
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    /// All notifications that have not been read, once the daemon is gone.
+    fn rest(&self) -> Vec<String> {
+        self.manager.set_nonblocking(true).expect("a socket");
+        let mut rest = Vec::new();
+        let mut buffer = [0; 4096];
+        while let Ok(length) = self.manager.recv(&mut buffer) {
+            rest.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        }
+        rest
+    }
+
+    fn signal(&self, signal: Signal) {
+        let process = i32::try_from(self.child.id()).expect("a process number");
+        kill(Pid::from_raw(process), signal).expect("the daemon runs");
+    }
+
+    /// The next line of standard output.
+    fn says(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("a line");
+        line.trim_end().to_owned()
+    }
+
+    /// Exit status and what was logged to standard error.
+    fn end(&mut self) -> (ExitStatus, String) {
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("its status") {
+                break status;
+            }
+            assert!(started.elapsed() < LIMIT, "the daemon does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let mut log = String::new();
+        self.child.stderr.take().expect("its log").read_to_string(&mut log).expect("text");
+        (status, log)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// The example beside this test's own binary.
+fn program() -> PathBuf {
+    let test = std::env::current_exe().expect("this program");
+    let profile = test.parent().and_then(|dependencies| dependencies.parent()).expect("target/PROFILE/deps");
+    let program = profile.join("examples/lifetime");
+    assert!(program.is_file(), "{} is missing: run `cargo test -p choria-daemon` without `--test`", program.display());
+    program
+}
+
+#[test]
+fn a_manager_hears_ready_status_and_stopping() {
+    for (behaviour, signal) in [("serve", Signal::SIGTERM), ("serve", Signal::SIGINT), ("threads", Signal::SIGTERM)] {
+        let mut daemon = Daemon::start(behaviour);
+        assert_eq!(daemon.heard(), "READY=1\n", "{behaviour}");
+        assert_eq!(daemon.heard(), "STATUS=serving one\n", "{behaviour}");
+        assert_eq!(daemon.heard(), "STATUS=serving two\n", "{behaviour}");
+        daemon.signal(signal);
+        assert_eq!(daemon.heard(), "STOPPING=1\n", "{behaviour}");
+        let (status, log) = daemon.end();
+        assert_eq!(status.code(), Some(0), "{behaviour}: {log}");
+        assert!(log.contains(&format!("msg=\"{signal}: stopping\"")), "{log}");
+        assert_eq!(daemon.rest(), [""; 0], "{behaviour}");
+        assert_eq!(daemon.says(), "", "standard output belongs to results");
+    }
+}
+
+#[test]
+fn sigterm_works_before_ready() {
+    let mut daemon = Daemon::start("never-ready");
+    assert_eq!(daemon.says(), "started");
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.heard(), "STOPPING=1\n");
+    assert_eq!(daemon.end().0.code(), Some(0));
+}
+
+#[test]
+fn what_does_not_stop_is_stopped() {
+    let mut daemon = Daemon::start("hang");
+    assert_eq!(daemon.heard(), "READY=1\n");
+    daemon.signal(Signal::SIGTERM);
+    let (status, log) = daemon.end();
+    assert_eq!(status.code(), Some(1));
+    assert!(log.contains("level=error msg=\"forced exit: not everything stopped within 0.2 s\""), "{log}");
+}
+
+#[test]
+fn a_second_signal_does_not_wait() {
+    let mut daemon = Daemon::start("linger");
+    assert_eq!(daemon.heard(), "READY=1\n");
+    daemon.signal(Signal::SIGINT);
+    assert_eq!(daemon.heard(), "STOPPING=1\n");
+    daemon.signal(Signal::SIGINT);
+    let (status, log) = daemon.end();
+    assert_eq!(status.code(), Some(1));
+    assert!(log.contains("forced exit: SIGINT came again while stopping"), "{log}");
+}
+
+#[test]
+fn an_error_is_logged_with_its_causes() {
+    let mut daemon = Daemon::start("fail");
+    let (status, log) = daemon.end();
+    assert_eq!(status.code(), Some(1));
+    assert!(log.contains("level=error msg=\"lifetime failed: storing the message: the disk is on fire\""), "{log}");
+}
+
+#[test]
+fn reloads_are_announced_and_acknowledged() {
+    let rows: &[(&str, &[&str])] = &[
+        ("reload", &["STATUS=read anew\n", "READY=1\n"]),
+        // Nothing listens for reloads there.
+        ("hang", &["READY=1\n"]),
+    ];
+    for (behaviour, expected) in rows {
+        let daemon = Daemon::start(behaviour);
+        assert_eq!(daemon.heard(), "READY=1\n", "{behaviour}");
+        daemon.signal(Signal::SIGHUP);
+        let reloading = daemon.heard();
+        let microseconds = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").expect(&reloading);
+        assert!(microseconds.trim_end().parse::<u64>().is_ok_and(|time| time > 0), "{reloading}");
+        for message in *expected {
+            assert_eq!(daemon.heard(), *message, "{behaviour}");
+        }
+    }
+}
+
+#[test]
+fn the_watchdog_hears_the_work_loop_and_nobody_else() {
+    let mut daemon = Daemon::start_with("2", |command, _directory| {
+        command.env("WATCHDOG_USEC", "200000");
+    });
+    // Starting counts as life, then the loop gives two signs; after that there is silence.
+    let mut signs = 0;
+    let mut quiet_turns = 0;
+    let started = Instant::now();
+    daemon.manager.set_read_timeout(Some(Duration::from_millis(500))).expect("a time limit");
+    while quiet_turns < 2 {
+        assert!(started.elapsed() < LIMIT, "the watchdog is never silent");
+        let mut buffer = [0; 4096];
+        match daemon.manager.recv(&mut buffer) {
+            Ok(length) => signs += usize::from(&buffer[..length] == b"WATCHDOG=1\n"),
+            Err(_silence) => quiet_turns += 1,
+        }
+    }
+    assert_eq!(signs, 3);
+    daemon.signal(Signal::SIGTERM);
+    let (_status, log) = daemon.end();
+    assert!(log.contains("the work loop gave no sign of life for 100 ms"), "{log}");
+}
+
+#[test]
+fn a_blocked_work_loop_is_silent() {
+    let daemon = Daemon::start_with("block", |command, _directory| {
+        command.env("WATCHDOG_USEC", "100000");
+    });
+    assert_eq!(daemon.heard(), "READY=1\n");
+    daemon.manager.set_read_timeout(Some(Duration::from_millis(600))).expect("a time limit");
+    assert!(daemon.manager.recv(&mut [0; 64]).is_err(), "a blocked loop gives no sign of life");
+}
+
+#[test]
+fn a_restart_is_left_to_the_manager_or_done() {
+    let mut supervised = Daemon::start_with("restart", |command, directory| {
+        command.env("MARKER", directory.path().join("marker"));
+    });
+    assert_eq!(supervised.end().0.code(), Some(75));
+
+    let mut alone = Daemon::start_with("restart", |command, directory| {
+        command.env("MARKER", directory.path().join("marker")).env_remove("NOTIFY_SOCKET");
+    });
+    let process = alone.child.id();
+    assert_eq!(alone.says(), format!("first {process}"));
+    assert_eq!(alone.says(), format!("again {process}"));
+    assert_eq!(alone.end().0.code(), Some(0));
+}
+
+#[test]
+fn the_pid_file_lives_as_long_as_the_daemon() {
+    let mut daemon = Daemon::start_with("serve", |command, directory| {
+        command.env("PID_FILE", directory.path().join("pid"));
+    });
+    assert_eq!(daemon.heard(), "READY=1\n");
+    let path = daemon.directory.path().join("pid");
+    assert_eq!(std::fs::read_to_string(&path).expect("a PID file"), format!("{}\n", daemon.child.id()));
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.end().0.code(), Some(0));
+    assert!(!path.exists());
+}
+
+#[test]
+fn the_log_has_one_line_per_event() {
+    let expected = [
+        r#"level=info msg="read \"facts\"\nanew" component=server count=3 fields.msg=x ratio=0.5 who="a b""#,
+        r#"level=warning msg="shown" component=async_nats"#,
+        r#"level=debug msg="shown now" component=server"#,
+        r#"level=error msg="an error" component=own"#,
+    ];
+    let (status, log) = Daemon::start("log").end();
+    assert_eq!(status.code(), Some(0));
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines.len(), expected.len(), "{log}");
+    for (line, expected) in lines.iter().zip(expected) {
+        let (time, rest) = line.split_once(' ').expect(line);
+        assert!(time.starts_with("time=\"20") && time.ends_with("Z\""), "{line}");
+        assert_eq!(rest, expected);
+    }
+}
+
+#[test]
+fn a_log_file_is_appended_to_as_json() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("log.json");
+    for _run in 0..2 {
+        let mut daemon = Daemon::start_with("log", |command, _own| {
+            command.arg(&path);
+        });
+        let (status, log) = daemon.end();
+        assert_eq!((status.code(), log.as_str()), (Some(0), ""));
+    }
+    let text = std::fs::read_to_string(path).expect("a log");
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 8, "{text}");
+    let first = &lines[0];
+    let got = ["level", "msg", "component", "who", "fields.msg"].map(|key| first[key].as_str().unwrap_or_default());
+    assert_eq!(got, ["info", "read \"facts\"\nanew", "server", "a b", "x"]);
+    assert_eq!((first["count"].as_u64(), first["ratio"].as_f64()), (Some(3), Some(0.5)));
+}
+
+#[test]
+fn an_unusable_log_file_is_named() {
+    let (status, log) = Daemon::start_with("log", |command, _directory| {
+        command.arg("/nonexistent/log");
+    })
+    .end();
+    assert_eq!(status.code(), Some(1));
+    assert!(log.starts_with("lifetime: opening the log file /nonexistent/log: No such file"), "{log}");
+}
