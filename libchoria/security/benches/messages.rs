@@ -1,20 +1,31 @@
 //! What one message costs: verifying, reading, writing and signing, beside the bare signature operations.
 //!
-//! The request is `rpcutil#ping` with an agent filter, the reply its answer: 2020 and 1627 bytes on the wire.
+//! Measured in CPU time of the thread, so that other work on the machine counts little. The request is `rpcutil#ping`
+//! with an agent filter, the reply its answer; their sizes on the wire are printed.
 
 #[path = "../tests/party/mod.rs"]
 mod party;
 
 use choria_security::{LocalSigner, Provider, Trust};
-use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use criterion::measurement::{Measurement, ValueFormatter, WallTime};
+use criterion::{BatchSize, Criterion};
+use nix::time::{ClockId, clock_gettime};
 use party::{ALICE, ISSUER, SERVER, client, client_token, fleet, issuers, now, seed, server};
 use protocol::{Headers, Reply, Request, Transport, Version, transport};
 use std::hint::black_box;
+use std::time::Duration;
 
-criterion_group!(benches, requests, replies, signatures);
-criterion_main!(benches);
+type Bench = Criterion<CpuTime>;
 
-fn requests(c: &mut Criterion) {
+fn main() {
+    let mut criterion = Criterion::default().with_measurement(CpuTime).configure_from_args();
+    requests(&mut criterion);
+    replies(&mut criterion);
+    signatures(&mut criterion);
+    criterion.final_summary();
+}
+
+fn requests(c: &mut Bench) {
     let alice = client_token(ISSUER, "up=alice", ALICE, |claims| claims.permissions = Some(fleet()));
     let signer = LocalSigner::new(client(&alice, ALICE, Trust::Nobody));
     let message = publish_request(&signer);
@@ -30,7 +41,7 @@ fn requests(c: &mut Criterion) {
     c.bench_function("request: read unverified", |b| b.iter(|| receive(&provider, black_box(&message))));
 }
 
-fn replies(c: &mut Criterion) {
+fn replies(c: &mut Bench) {
     let server = server(issuers(), true);
     let reply = party::request("up=alice").reply("n1".parse().expect("an identity"), payload(), now());
     let message = publish_reply(&server, &reply);
@@ -44,7 +55,7 @@ fn replies(c: &mut Criterion) {
     }
 }
 
-fn signatures(c: &mut Criterion) {
+fn signatures(c: &mut Bench) {
     let (seed, bytes) = (seed(SERVER), [7; 600]);
     let (key, signature) = (seed.public(), seed.sign(&bytes));
     c.bench_function("ed25519: sign 600 bytes", |b| b.iter(|| seed.sign(black_box(&bytes))));
@@ -81,4 +92,36 @@ fn publish_reply(server: &Provider, reply: &Reply) -> Vec<u8> {
 fn read_reply(client: &Provider, message: &[u8]) -> Reply {
     let secure = Transport::parse(message).and_then(|transport| transport.secure_reply()).expect("a secure reply");
     client.verify_reply(&secure, now()).expect("a reply that counts").into_inner()
+}
+
+/// CPU time of the measuring thread.
+struct CpuTime;
+
+impl Measurement for CpuTime {
+    type Intermediate = Duration;
+    type Value = Duration;
+
+    fn start(&self) -> Duration {
+        clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).expect("Linux has this clock")
+    }
+
+    fn end(&self, start: Duration) -> Duration {
+        self.start().saturating_sub(start)
+    }
+
+    fn add(&self, one: &Duration, other: &Duration) -> Duration {
+        *one + *other
+    }
+
+    fn zero(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn to_f64(&self, value: &Duration) -> f64 {
+        WallTime.to_f64(value)
+    }
+
+    fn formatter(&self) -> &dyn ValueFormatter {
+        WallTime.formatter()
+    }
 }
