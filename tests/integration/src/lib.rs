@@ -9,8 +9,9 @@ pub use process::{Output, Process};
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
+use tokens::{Purpose, SigningKey};
 
 /// How long anything may take to become true before a test fails.
 pub const PATIENCE: Duration = Duration::from_secs(40);
@@ -33,9 +34,9 @@ impl Lab {
         let folder = TempDir::with_prefix("choria-lab-").expect("a temporary folder");
         let mut lab = Self { folder, issuer: String::new(), port: free_port() };
         lab.issuer = lab.keys("issuer");
-        lab.server_token("broker.lab.example.net", "broker", "issuer.seed", "1d");
+        lab.server_token("broker.lab.example.net", "broker", "issuer.seed");
         lab.write("broker.conf", &files::broker(&lab));
-        lab.client("client", "issuer.seed", "1d");
+        lab.client("client", "issuer.seed");
         lab
     }
 
@@ -69,7 +70,7 @@ impl Lab {
     }
 
     /// Makes keys and a server token `NAME.jwt`, signed by the seed in the file `signer`.
-    pub fn server_token(&self, identity: &str, name: &str, signer: &str, validity: &str) {
+    pub fn server_token(&self, identity: &str, name: &str, signer: &str) {
         let public = self.keys(name);
         let file = format!("{name}.jwt");
         self.choria(&[
@@ -82,23 +83,41 @@ impl Lab {
             "--collectives",
             "choria",
             "--validity",
-            validity,
+            "1d",
         ])
         .succeeded();
     }
 
     /// Makes keys, a fleet management token and a configuration file for the client `up=NAME`.
-    pub fn client(&self, name: &str, signer: &str, validity: &str) {
+    pub fn client(&self, name: &str, signer: &str) {
         let public = self.keys(name);
         let (file, caller) = (format!("{name}.jwt"), format!("up={name}"));
-        self.choria(&["jwt", "client", &file, &caller, signer, "--public-key", &public, "--validity", validity])
+        self.choria(&["jwt", "client", &file, &caller, signer, "--public-key", &public, "--validity", "1d"])
             .succeeded();
         self.write(&format!("{name}.conf"), &files::client(self, name));
     }
 
+    /// Makes the token `NAME.jwt` one that expired an hour ago, signed by the seed in the file `signer`.
+    pub fn expire(&self, name: &str, signer: &str) {
+        let file = format!("{name}.jwt");
+        let token = tokens::read_token(&self.path(&file)).expect("a token");
+        let key = SigningKey::read(&self.path(signer)).expect("a seed");
+        let past = SystemTime::now() - Duration::from_secs(3600);
+        let token = if tokens::purpose_of(&token) == Ok(Purpose::Client) {
+            let mut claims = tokens::read_client(&token).expect("a client token");
+            claims.standard.expires = Some(past);
+            claims.sign(&key)
+        } else {
+            let mut claims = tokens::read_server(&token).expect("a server token");
+            claims.standard.expires = Some(past);
+            claims.sign(&key)
+        };
+        self.write(&file, &token.expect("a signature"));
+    }
+
     /// Makes credentials and configuration of the server `IDENTITY`, in files called `NAME.*`.
     pub fn server(&self, name: &str, identity: &str) {
-        self.server_token(identity, name, "issuer.seed", "1d");
+        self.server_token(identity, name, "issuer.seed");
         self.write(&format!("{name}.facts.yaml"), &format!("name: {name}\nos:\n  family: Debian\n"));
         self.write(&format!("{name}.classes"), "roles::base\n");
         self.write(&format!("{name}.conf"), &files::server(self, name, identity));

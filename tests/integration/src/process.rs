@@ -106,12 +106,14 @@ impl Process {
         kill(Pid::from_raw(self.pid()), signal).unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
 
-    /// The process ids of the programs it started, found in `/proc`.
+    /// The process ids of the programs that any of its threads started, found in `/proc`.
     #[must_use]
     pub fn children(&self) -> Vec<i32> {
-        let path = format!("/proc/{pid}/task/{pid}/children", pid = self.pid());
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+        let Ok(tasks) = std::fs::read_dir(format!("/proc/{}/task", self.pid())) else { return Vec::new() };
+        let lists = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+        lists
+            .flat_map(|list| list.split_whitespace().filter_map(|word| word.parse().ok()).collect::<Vec<_>>())
+            .collect()
     }
 
     /// Waits for the end and gives what the program said.
