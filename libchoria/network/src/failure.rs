@@ -120,7 +120,7 @@ impl Failure {
 fn tls_sentence(error: &rustls::Error) -> String {
     use rustls::CertificateError as Certificate;
     let advice = match error {
-        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer | Certificate::BadSignature) => {
             "; no certificate in the configured CA file signed the broker's certificate"
         }
         rustls::Error::InvalidCertificate(

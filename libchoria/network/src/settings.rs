@@ -189,5 +189,4 @@ fn missing(key: Key<PathText>, provider: &str) -> SettingsError {
 }
 
 #[cfg(test)]
-#[path = "settings_tests.rs"]
 mod tests;

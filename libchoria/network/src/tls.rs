@@ -20,10 +20,11 @@ pub struct Tls {
 }
 
 /// Whose certificate a broker may present.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Trust {
     /// Any: the connection is encrypted but the broker is not identified. What the `choria` provider without a CA,
     /// anonymous TLS and provisioning do; tokens are signed, so a false broker learns a nonce signature, not a key.
+    #[default]
     Anyone,
     /// One that a certificate of this PEM file signed, or one that is itself in the file.
     Authorities {
@@ -81,12 +82,6 @@ pub enum TlsError {
     /// The cryptography library refused the choice of suites and curves.
     #[error("no TLS version is left after plugin.security.cipher_suites and plugin.security.ecc_curves: {0}")]
     Parameters(String),
-}
-
-impl Default for Trust {
-    fn default() -> Self {
-        Self::Anyone
-    }
 }
 
 impl Tls {
