@@ -31,17 +31,6 @@ fn a_killed_nats_server_comes_back_under_load() {
 }
 
 #[test]
-fn garbage_on_every_subject_harms_nobody() {
-    let lab = Lab::new();
-    let mut broker = lab.start_broker();
-    let mut servers = lab.start_servers(2);
-    lab.wait_for_fleet(2);
-    let _output = lab.start("choria", &["tool", "garbage"]).output();
-    lab.wait_for_fleet(2);
-    assert!(broker.is_running() && servers.iter_mut().all(Process::is_running));
-}
-
-#[test]
 fn a_broker_stops_its_child_and_servers_survive_its_absence() {
     let lab = Lab::new();
     let broker = lab.start_broker();
