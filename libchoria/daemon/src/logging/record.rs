@@ -61,10 +61,12 @@ impl Visit for Record {
     }
 }
 
-/// The crate an event comes from, without our prefix: `choria_network::connect` is `network`.
+/// The crate an event comes from, without what only tells our crates apart: `choria_network::connect` is `network`,
+/// `choria_server_role::work` is `server`.
 fn component_of(target: &str) -> &str {
     let library = target.split("::").next().unwrap_or(target);
-    library.strip_prefix("choria_").unwrap_or(library)
+    let library = library.strip_prefix("choria_").unwrap_or(library);
+    library.strip_suffix("_role").unwrap_or(library)
 }
 
 #[cfg(test)]
@@ -76,6 +78,7 @@ mod tests {
         let rows = [
             ("choria_network::connect", "network"),
             ("choria_server", "server"),
+            ("choria_server_role::work", "server"),
             ("async_nats::connector", "async_nats"),
             ("choria", "choria"),
         ];
