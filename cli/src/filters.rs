@@ -1,6 +1,10 @@
 //! The flags that say which nodes are meant, shared by every command that asks the fleet (spec 09 §3.2).
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
+use names::{AgentName, Collective};
+use protocol::Filter;
+use rpc::FilterArguments;
 use std::path::PathBuf;
 
 /// Which nodes match. Every flag given must match; a flag given several times adds to itself.
@@ -76,6 +80,42 @@ pub(crate) enum Method {
     External,
     /// Read an inventory file
     Inventory,
+}
+
+impl Filters {
+    /// The filter these flags and an expression mean, for nodes that have `agent`.
+    ///
+    /// # Errors
+    /// When a fact filter is none.
+    pub(crate) fn filter(&self, select: Option<&str>, agent: Option<&AgentName>) -> anyhow::Result<Filter> {
+        let arguments = FilterArguments {
+            facts: self.facts.clone(),
+            classes: self.classes.clone(),
+            agents: self.agents.clone(),
+            identities: self.identities.clone(),
+            combined: self.combined.clone(),
+            compound: select.map(str::to_owned),
+        };
+        Ok(arguments.filter(agent)?)
+    }
+}
+
+impl Reach {
+    /// The filter these flags mean, for nodes that have `agent`.
+    ///
+    /// # Errors
+    /// When a fact filter is none.
+    pub(crate) fn filter(&self, agent: Option<&AgentName>) -> anyhow::Result<Filter> {
+        self.filters.filter(self.select.as_deref(), agent)
+    }
+
+    /// The collective to ask, if one was named.
+    ///
+    /// # Errors
+    /// When the name cannot be one.
+    pub(crate) fn collective(&self) -> anyhow::Result<Option<Collective>> {
+        self.target.as_deref().map(str::parse).transpose().context("--target")
+    }
 }
 
 impl Method {

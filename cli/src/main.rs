@@ -3,7 +3,9 @@
 mod commands;
 mod duration;
 mod filters;
+mod fleet;
 mod output;
+mod session;
 mod standard_input;
 
 use clap::{Parser, Subcommand};
@@ -35,8 +37,18 @@ pub(crate) struct Global {
 enum Command {
     /// Shows how this program was built
     Buildinfo(commands::buildinfo::BuildinfoArguments),
+    Completion(commands::completion::CompletionArguments),
+    #[command(name = "discover", visible_alias = "find")]
+    Discover(commands::find::FindArguments),
+    Facts(commands::facts::FactsArguments),
+    Inventory(commands::inventory::InventoryArguments),
     /// Creates, shows and checks tokens and keys
     Jwt(commands::jwt::Jwt),
+    #[command(hide = true)]
+    Man(commands::man::ManArguments),
+    Ping(commands::ping::PingArguments),
+    #[command(visible_aliases = ["rpc", "request"])]
+    Req(Box<commands::req::ReqArguments>),
     /// Utilities
     #[command(subcommand, alias = "t")]
     Tool(commands::tool::Tool),
@@ -51,7 +63,14 @@ fn main() -> ExitCode {
     let global = arguments.global;
     let result = match command {
         Command::Buildinfo(arguments) => commands::buildinfo::run(&arguments),
+        Command::Completion(arguments) => commands::completion::run::<Arguments>(&arguments),
+        Command::Discover(arguments) => commands::find::run(&arguments, &global),
+        Command::Facts(arguments) => commands::facts::run(&arguments, &global),
+        Command::Inventory(arguments) => commands::inventory::run(arguments, &global),
         Command::Jwt(arguments) => commands::jwt::run(arguments),
+        Command::Man(arguments) => commands::man::run::<Arguments>(&arguments),
+        Command::Ping(arguments) => commands::ping::run(&arguments, &global),
+        Command::Req(arguments) => commands::req::run(&arguments, &global),
         Command::Tool(tool) => commands::tool::run(tool, &global),
     };
     commands::finish(result)

@@ -3,6 +3,7 @@
 pub(crate) mod buildinfo;
 pub(crate) mod completion;
 pub(crate) mod facts;
+pub(crate) mod find;
 pub(crate) mod inventory;
 pub(crate) mod jwt;
 pub(crate) mod man;
@@ -12,19 +13,6 @@ pub(crate) mod tool;
 
 use clap::CommandFactory;
 use std::process::ExitCode;
-
-/// Some nodes answered with a failure.
-pub(crate) const NODES_FAILED: u8 = 2;
-/// No node failed, and some did not answer.
-pub(crate) const NODES_SILENT: u8 = 3;
-
-/// The exit codes of commands that ask the fleet, for their help.
-pub(crate) const FLEET_EXIT_CODES: &str = "\
-Exit codes:
-  0  every node succeeded
-  1  the command could not be carried out
-  2  some nodes failed
-  3  none failed, but some did not answer";
 
 /// Prints a usage error on standard error with exit code 1 (spec 09 §1.5), or help and version on standard output.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {

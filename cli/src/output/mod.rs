@@ -6,6 +6,7 @@ pub(crate) mod footer;
 pub(crate) mod json;
 pub(crate) mod progress;
 pub(crate) mod senders;
+pub(crate) mod sink;
 pub(crate) mod summary;
 pub(crate) mod table;
 pub(crate) mod text;

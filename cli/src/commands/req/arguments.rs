@@ -1,6 +1,7 @@
 //! The flags and arguments of `choria req`.
 
 use crate::filters::{Reach, Selection, option};
+use crate::session::Connect;
 use anyhow::Context;
 use clap::{ArgGroup, Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 ///
 /// The document written by --json may be piped into another request, which then asks the nodes that answered.
 #[derive(Args, Debug)]
-#[command(verbatim_doc_comment, after_help = super::super::FLEET_EXIT_CODES)]
+#[command(verbatim_doc_comment, after_help = crate::fleet::EXIT_CODES)]
 #[command(group = ArgGroup::new("form").args(["json", "jsonl", "table"]))]
 pub(crate) struct ReqArguments {
     /// The agent to invoke
@@ -34,6 +35,8 @@ pub(crate) struct ReqArguments {
     pub(super) form: Form,
     #[command(flatten)]
     pub(super) pace: Pace,
+    #[command(flatten)]
+    pub(super) connect: Connect,
 }
 
 /// What is written, and where.
