@@ -56,6 +56,9 @@ pub struct Status {
     pub server: Option<String>,
     /// Why the last failed attempt failed, since the process started.
     pub last_failure: Option<Failure>,
+    /// While reconnecting: how long the current attempt has been going on. The client library has no time limit for TLS
+    /// and login when it reconnects; an attempt of many minutes hangs on a broker that died in the middle of it.
+    pub attempt_age: Option<Duration>,
     /// How often the connection was lost and came back.
     pub reconnects: u64,
     /// Messages received.
@@ -252,6 +255,7 @@ impl Connection {
             state: *self.shared.state.borrow(),
             server: self.connected_server(),
             last_failure: self.shared.last_failure(),
+            attempt_age: self.shared.attempt_age(),
             reconnects: self.shared.reconnects(),
             in_messages: counters.in_messages.load(Ordering::Relaxed),
             in_bytes: counters.in_bytes.load(Ordering::Relaxed),

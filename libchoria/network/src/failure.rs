@@ -84,18 +84,22 @@ impl Failure {
         }
     }
 
+    /// The first cause that says what happened, however deep the libraries wrapped it.
     fn of_source(error: &async_nats::ConnectError) -> Self {
-        let Some(source) = error.source() else { return Self::Other(error.to_string()) };
-        if let Some(server) = source.downcast_ref::<async_nats::ServerError>() {
-            return match server {
-                async_nats::ServerError::AuthorizationViolation => Self::Unauthorized,
-                other => Self::Rejected(other.to_string().trim_start_matches("nats: ").to_owned()),
-            };
+        let mut source = error.source();
+        while let Some(cause) = source {
+            if let Some(server) = cause.downcast_ref::<async_nats::ServerError>() {
+                return match server {
+                    async_nats::ServerError::AuthorizationViolation => Self::Unauthorized,
+                    other => Self::Rejected(other.to_string().trim_start_matches("nats: ").to_owned()),
+                };
+            }
+            if let Some(io) = cause.downcast_ref::<io::Error>() {
+                return Self::of_io(io);
+            }
+            source = cause.source();
         }
-        if let Some(io) = source.downcast_ref::<io::Error>() {
-            return Self::of_io(io);
-        }
-        match source.to_string() {
+        match innermost(error) {
             text if text == "broken pipe" || text.ends_with("got nothing") => Self::Closed,
             text => Self::Other(text),
         }

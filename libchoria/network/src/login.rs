@@ -20,14 +20,14 @@ pub enum Login {
     },
     /// A Choria token and its seed, both in memory: for instances that are not on disk.
     TokenText {
-        /// The token, without surrounding whitespace.
+        /// The token; whitespace around it is not sent.
         token: Arc<str>,
         /// The seed that signs the broker's nonce.
         seed: Arc<Seed>,
     },
     /// A provisioning token in memory, sent without a signature.
     Provisioning {
-        /// The token, without surrounding whitespace.
+        /// The token; whitespace around it is not sent.
         token: Arc<str>,
     },
     /// An NKey seed (`SU…`), for the broker's own users.
@@ -120,11 +120,11 @@ impl Login {
                 auth.token = Some(token);
             }
             Self::TokenText { token, seed } => {
-                check_expiry(token, || "memory".to_owned(), now)?;
+                check_expiry(token.trim(), || "memory".to_owned(), now)?;
                 auth.signature = Some(seed.sign(nonce).as_bytes().to_vec());
-                auth.token = Some(token.to_string());
+                auth.token = Some(token.trim().to_owned());
             }
-            Self::Provisioning { token } => auth.token = Some(token.to_string()),
+            Self::Provisioning { token } => auth.token = Some(token.trim().to_owned()),
             Self::NKey(pair) => {
                 auth.signature = Some(pair.sign(nonce).map_err(|error| LoginError::NKey(error.to_string()))?);
                 auth.nkey = Some(pair.public_key());

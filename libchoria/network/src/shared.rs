@@ -9,7 +9,7 @@ use crate::observer::{FailedAttempt, Observer};
 use async_nats::{Auth, AuthError, ClientError, Event, ServerError};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 
 /// One per connection; the callbacks write, [`Connection`](crate::Connection) reads.
@@ -23,6 +23,9 @@ pub(crate) struct Shared {
     servers: Vec<ServerAddress>,
     /// Number of the current attempt since the last connection, from 1.
     attempt: AtomicUsize,
+    /// When that attempt begins, in milliseconds since `created`.
+    attempt_begins: AtomicU64,
+    created: Instant,
     established: AtomicBool,
     pub(crate) state: watch::Sender<State>,
     /// Successful logins, the first included.
@@ -56,6 +59,8 @@ impl Shared {
             observer,
             servers,
             attempt: AtomicUsize::new(0),
+            attempt_begins: AtomicU64::new(0),
+            created: Instant::now(),
             established: AtomicBool::new(false),
             state: watch::Sender::new(State::Connecting),
             logins: AtomicU64::new(0),
@@ -91,6 +96,15 @@ impl Shared {
         self.logins.load(Ordering::Relaxed).saturating_sub(1)
     }
 
+    /// How long the current attempt to return has been going on, without the pause before it.
+    pub(crate) fn attempt_age(&self) -> Option<Duration> {
+        if *self.state.borrow() != State::Reconnecting {
+            return None;
+        }
+        let begins = Duration::from_millis(self.attempt_begins.load(Ordering::Relaxed));
+        Some(self.created.elapsed().saturating_sub(begins))
+    }
+
     pub(crate) fn last_failure(&self) -> Option<Failure> {
         lock(&self.last_failure).clone()
     }
@@ -112,6 +126,8 @@ impl Shared {
             return Duration::ZERO;
         }
         let delay = reconnect_delay(attempt, self.servers.len(), rand::random());
+        let begins = u64::try_from((self.created.elapsed() + delay).as_millis()).unwrap_or(u64::MAX);
+        self.attempt_begins.store(begins, Ordering::Relaxed);
         let server = self.server_of(attempt).map(ToString::to_string).unwrap_or_default();
         tracing::info!(connection = %self.name, %server, attempt, "reconnecting in {:.1} s", delay.as_secs_f64());
         delay

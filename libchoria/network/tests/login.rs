@@ -2,7 +2,7 @@
 
 mod support;
 
-use choria_network::{ConnectError, Failure, Login, Options, State, connect};
+use choria_network::{ConnectError, Failure, Login, Options, Scheme, ServerAddress, State, connect};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -93,10 +93,18 @@ async fn clients_give_up_with_a_reason() {
 #[tokio::test]
 async fn nothing_listens_there() {
     let broker = FakeBroker::start(Manner::Accept).await;
-    let options = Options { patience: Some(Duration::ZERO), ..options(&broker.address, Login::Anonymous) };
+    let port = broker.address.port();
     drop(broker);
+    for scheme in [Scheme::Nats, Scheme::Tls, Scheme::Ws, Scheme::Wss] {
+        let address = ServerAddress::new(scheme, "localhost", port);
+        let options = Options { patience: Some(Duration::ZERO), ..options(&address, Login::Anonymous) };
+        let error = within("giving up", connect(options, stop())).await.expect_err("it must fail");
+        assert!(matches!(error, ConnectError::GaveUp { failure: Failure::Refused, .. }), "{address}: {error}");
+    }
+    let address = ServerAddress::new(Scheme::Nats, "name.invalid", port);
+    let options = Options { patience: Some(Duration::ZERO), ..options(&address, Login::Anonymous) };
     let error = within("giving up", connect(options, stop())).await.expect_err("it must fail");
-    assert!(matches!(error, ConnectError::GaveUp { failure: Failure::Refused, .. }), "{error}");
+    assert!(matches!(error, ConnectError::GaveUp { failure: Failure::Name(_), .. }), "{error}");
 }
 
 #[tokio::test]
