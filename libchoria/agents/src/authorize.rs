@@ -57,6 +57,18 @@ impl Authorization {
         }
     }
 
+    /// What an administrator should know at the start; nothing when calls can be answered.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        match self {
+            Self::Off => None,
+            Self::Unavailable { provider } => Some(format!(
+                "every RPC request will be denied: rpcauthorization is on and its provider {provider} is not part of this \
+                 version; set rpcauthorization = 0 to allow every verified caller everything"
+            )),
+        }
+    }
+
     /// Decides about a call to `agent`.
     ///
     /// # Errors
@@ -67,10 +79,9 @@ impl Authorization {
         } else {
             match self {
                 Self::Off => return Ok(Authorized(call)),
-                Self::Unavailable { provider } => format!(
-                    "rpcauthorization is on and its provider {provider} is not part of this version; \
-                     set rpcauthorization = 0 to allow every verified caller everything"
-                ),
+                Self::Unavailable { provider } => {
+                    format!("rpcauthorization is on and its provider {provider} is not part of this version")
+                }
             }
         };
         let caller = call.admitted.request().caller.clone();

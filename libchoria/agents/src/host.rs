@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream::SelectAll;
 use network::{Connection, Delivery, SubscribeError, Subscription};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -52,13 +52,15 @@ impl Host {
     /// Serves until `stop` is cancelled or the connection is closed. Then takes nothing more, and gives running
     /// requests at most `grace` to end.
     pub async fn run(mut self, stop: CancellationToken, grace: Duration) -> Drained {
+        // A host of services may have none; an empty inbox must not be taken for the end of the connection.
+        let listens = !self.inbox.is_empty();
         let disconnected = loop {
             let has_room = self.running.len() < MAX_RUNNING;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break false,
                 Some(ended) = self.running.join_next(), if !self.running.is_empty() => log_end(ended),
-                delivery = self.inbox.next(), if has_room => match delivery {
+                delivery = self.inbox.next(), if has_room && listens => match delivery {
                     Some(delivery) => self.take(&delivery),
                     None => break true,
                 },
@@ -74,11 +76,15 @@ impl Host {
 
     /// Judges a message at once, so that its place in the queue is free; what it asks for runs beside the loop.
     fn take(&mut self, delivery: &Delivery) {
+        let arrived = Instant::now();
         let Some(dispatch) = self.node.judge(&delivery.payload, SystemTime::now()) else { return };
         let (node, connection) = (Arc::clone(&self.node), self.connection.clone());
         self.running.spawn(async move {
             if let Some(response) = dispatch.answer(Arc::clone(&node)).await {
                 publish(&node, &connection, response).await;
+            }
+            if let Some(times) = &node.times {
+                times.add(arrived.elapsed());
             }
         });
     }

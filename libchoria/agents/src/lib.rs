@@ -11,6 +11,7 @@
 //! | `stats` | the counters of spec 02 §9 |
 //! | `data` | data providers for filters and `rpcutil#get_data` |
 //! | `pipeline` | bytes of a message → bytes of the reply, without the network |
+//! | `times` | how long requests take |
 //! | `host` | [`Host`], the only loop |
 //! | [`builtin`] | `discovery`, `rpcutil`, `choria_util` |
 //!
@@ -29,6 +30,7 @@ mod pipeline;
 mod roster;
 mod sources;
 mod stats;
+mod times;
 
 pub use action::{Actions, Rpc};
 pub use admit::{Admitted, Candidate, Refusal};
@@ -40,6 +42,7 @@ pub use pipeline::Response;
 pub use roster::{InvalidAgent, Roster};
 pub use sources::{ClassSource, FactSource};
 pub use stats::{Counter, Counts, Stats};
+pub use times::HandlingTimes;
 
 /// Version of this software, as agents and events report it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -4,6 +4,7 @@ use crate::authorize::Authorization;
 use crate::roster::Roster;
 use crate::sources::{ClassSource, FactSource};
 use crate::stats::Stats;
+use crate::times::HandlingTimes;
 use config::Settings;
 use names::{Collective, Identity};
 use network::{Connection, ServerAddress, Status};
@@ -32,6 +33,8 @@ pub struct Node {
     pub broker: Broker,
     /// When the server started.
     pub started: SystemTime,
+    /// Where handling times are added, if anybody wants to know; shared among servers.
+    pub times: Option<Arc<HandlingTimes>>,
 }
 
 /// What there is to say about the connection.

@@ -127,12 +127,15 @@ impl ReplaceHeaders for Vec<u8> {
     }
 }
 
+/// Case, settings, request, then the status, words and data of the reply.
+type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], Request, u8, &'a str, Value);
+
 #[tokio::test]
 async fn actions_answer_with_the_documented_status_and_words() {
     let on: &[(&str, &str)] = &[];
     let off: &[(&str, &str)] = &[("rpcauthorization", "0"), ("plugin.nats.pass", "geheim")];
     let denied = "You are not authorized to call this agent or action";
-    let rows: Vec<(&str, &[(&str, &str)], Request, u8, &str, Value)> = vec![
+    let rows: Vec<Row<'_>> = vec![
         ("default deny", on, rpc("rpcutil", "ping", json!({})), 1, denied, json!({})),
         (
             "unknown action before denial",

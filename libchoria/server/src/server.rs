@@ -3,12 +3,13 @@
 use crate::events::Announcer;
 use crate::settings::{Parts, Settings};
 use crate::work::Work;
+use agents::Node;
 use lifecycle::InvalidComponent;
 use network::{ConnectError, SubscribeError};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::future::Future;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -24,6 +25,7 @@ pub struct Running {
     tasks: JoinSet<Result<(), Error>>,
     stop: CancellationToken,
     attempted: watch::Receiver<bool>,
+    serving: watch::Receiver<Option<Arc<Node>>>,
     limit: Duration,
 }
 
@@ -61,7 +63,8 @@ impl Server {
             format: settings.events,
             random: Mutex::new(StdRng::seed_from_u64(seed)),
         };
-        Ok(Self(Work { settings, parts, announcer, started: now, attempted: watch::Sender::new(false) }))
+        let (attempted, serving) = (watch::Sender::new(false), watch::Sender::new(None));
+        Ok(Self(Work { settings, parts, announcer, started: now, attempted, serving }))
     }
 
     /// Starts the work as one task of the present runtime.
@@ -69,10 +72,11 @@ impl Server {
     pub fn start(self) -> Running {
         let stop = CancellationToken::new();
         let attempted = self.0.attempted.subscribe();
+        let serving = self.0.serving.subscribe();
         let limit = self.0.settings.stop_limit;
         let mut tasks = JoinSet::new();
         tasks.spawn(self.0.run(stop.clone()));
-        Running { tasks, stop, attempted, limit }
+        Running { tasks, stop, attempted, serving, limit }
     }
 }
 
@@ -82,6 +86,18 @@ impl Running {
         let mut attempted = self.attempted.clone();
         // An error means that the work has ended; `wait` says why.
         let _ended = attempted.wait_for(|made| *made).await;
+    }
+
+    /// The server as its agents see it, with counters and connection, once it serves.
+    #[must_use]
+    pub fn node(&self) -> Option<Arc<Node>> {
+        self.serving.borrow().clone()
+    }
+
+    /// Whether the work has ended by itself; [`wait`](Self::wait) says why.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.attempted.has_changed().is_err()
     }
 
     /// Runs until `signal` completes or the server ends by itself, which is always a fault; then stops it: no new

@@ -1,7 +1,7 @@
 //! What makes one server, and what it may share with the other servers of a process.
 
 use crate::problems::{Problem, Problems};
-use agents::{ClassSource, FactSource, Roster, builtin};
+use agents::{ClassSource, FactSource, HandlingTimes, Roster, builtin};
 use config::keys;
 use lifecycle::{Component, Format};
 use names::InvalidName;
@@ -41,6 +41,8 @@ pub struct Parts {
     pub classes: Arc<ClassSource>,
     /// The hosted agents.
     pub roster: Arc<Roster>,
+    /// Where handling times are added, if anybody wants to know.
+    pub times: Option<Arc<HandlingTimes>>,
     /// The daemon this is the only server of; gets status lines, and signs of life from the work itself.
     pub context: Option<daemon::Context>,
 }
@@ -86,7 +88,8 @@ impl Parts {
         let network = network.map_err(Problem::from);
         match (provider, network, roster(settings.services_only)) {
             (Ok(provider), Ok(network), Ok(roster)) => {
-                Ok(Self { provider, network, facts: facts(config), classes: classes(config), roster, context: None })
+                let (facts, classes) = (facts(config), classes(config));
+                Ok(Self { provider, network, facts, classes, roster, times: None, context: None })
             }
             (provider, network, roster) => {
                 Err(Problems::new([provider.err(), network.err(), roster.err()].into_iter().flatten().collect()))

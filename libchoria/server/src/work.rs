@@ -24,6 +24,8 @@ pub(crate) struct Work {
     pub(crate) started: SystemTime,
     /// Becomes true once a first attempt to connect was made.
     pub(crate) attempted: watch::Sender<bool>,
+    /// Becomes the node once it serves.
+    pub(crate) serving: watch::Sender<Option<Arc<Node>>>,
 }
 
 impl Work {
@@ -31,7 +33,7 @@ impl Work {
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Error> {
         let Some(connection) = self.connect(&stop).await? else { return Ok(()) };
         let reporter = Reporter::new(&self);
-        let Self { settings, parts, announcer, started, .. } = self;
+        let Self { settings, parts, announcer, started, serving, .. } = self;
         let context = parts.context;
         let node = Arc::new(Node {
             authorization: Authorization::from_settings(&settings.config),
@@ -43,9 +45,14 @@ impl Work {
             classes: parts.classes,
             stats: Stats::default(),
             started,
+            times: parts.times,
         });
+        if let Some(warning) = node.authorization.warning() {
+            tracing::warn!("{warning}");
+        }
         let host = Host::subscribe(Arc::clone(&node), connection.clone(), settings.services_only).await?;
         announcer.startup(&node, &connection).await;
+        serving.send_replace(Some(Arc::clone(&node)));
         tracing::info!(agents = ?node.roster.names(), "serving");
 
         let drained = tokio::select! {
