@@ -204,3 +204,9 @@ class Network:
                 print(f"{name} did not stop in time and is killed", file=sys.stderr)
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
