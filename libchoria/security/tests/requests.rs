@@ -124,6 +124,19 @@ fn a_token_known_through_a_delegate_does_not_count_alone() {
 }
 
 #[test]
+fn a_token_known_alone_does_not_count_under_the_delegate_of_another_issuer() {
+    let other = client_token(OTHER_ISSUER, "up=alice", ALICE, |claims| {
+        (claims.permissions, claims.organization_unit) = (Some(fleet()), "other".to_owned());
+    });
+    for trust in [issuers(), signers()] {
+        let provider = server(trust, true);
+        assert!(provider.verify_request(&secure("up=alice", ALICE, &other, None), now()).is_ok());
+        let delegated = secure("up=alice", DELEGATE, &other, Some(&delegate()));
+        assert_eq!(provider.verify_request(&delegated, now()).unwrap_err().label(), "caller_token");
+    }
+}
+
+#[test]
 fn a_known_token_expires_all_the_same() {
     let trust = issuers();
     let Trust::Tokens(tokens) = &trust else { panic!("issuers are tokens") };
