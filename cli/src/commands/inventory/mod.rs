@@ -35,7 +35,7 @@ pub(crate) struct InventoryArguments {
     #[arg(long)]
     no_facts: bool,
     /// Show the facts, as is usual
-    #[arg(long, hide = true, overrides_with = "no_facts")]
+    #[arg(id = "show_facts", long = "facts", hide = true, overrides_with = "no_facts")]
     facts: bool,
     #[command(flatten)]
     filters: Filters,
