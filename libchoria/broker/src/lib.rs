@@ -12,6 +12,7 @@
 //! | `streams` | the standard streams |
 //! | `readiness` | connecting like a member of the fleet, to know that all of it works |
 //! | `settings` | the configuration a broker needs, checked |
+//! | `admission` | how many connections may begin in one second |
 //! | `run` | one run of nats-server with all that belongs to it |
 //! | `broker` | all of it together: [`Broker::build`], [`Broker::start`], [`Running`] |
 //! | `surroundings` | directories and programs of the machine |
@@ -19,6 +20,7 @@
 //!
 //! Nothing of the fleet's messages passes through this process: nats-server carries them alone.
 
+mod admission;
 mod broker;
 pub mod callout;
 mod certificates;

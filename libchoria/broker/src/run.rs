@@ -1,6 +1,7 @@
 //! One run of nats-server with everything that belongs to it: fresh keys, its configuration file, the callout, the
 //! internal connection. All of it ends together.
 
+use crate::admission;
 use crate::broker::Parts;
 use crate::callout::{Keys, Service, ServiceError};
 use crate::child::{self, Exit, Process};
@@ -12,6 +13,7 @@ use crate::streams::{self, StreamConfig};
 use async_nats::Client;
 use nkeys::KeyPair;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -116,9 +118,15 @@ impl Run {
         let service = callout.subscribe(parts).await?;
         let internal = internal::connect(&address, "choria-broker internal", &internal).await?;
         let wanted = parts.settings.streams.as_ref().map(|streams| streams.streams.clone()).unwrap_or_default();
-        let set_up = tokio::time::timeout(FIRST_STREAMS, set_up(&internal, wanted.clone())).await;
-        let streams = set_up.unwrap_or(wanted);
-        callout.begin(service);
+        let streams = {
+            let mut set_up = pin!(set_up(&internal, wanted));
+            let in_time = tokio::time::timeout(FIRST_STREAMS, &mut set_up).await;
+            callout.begin(service);
+            match in_time {
+                Ok(streams) => streams,
+                Err(_) => set_up.await,
+            }
+        };
         Ok(Self { process, callout, internal, streams, verdict: Verdict::Accepted, read })
     }
 
@@ -201,6 +209,7 @@ impl Run {
                 }
             }
             self.renew_certificate(parts).await;
+            tracing::debug!("since the start: {:?}", parts.metrics.snapshot());
             report(self);
         }
     }
@@ -265,6 +274,9 @@ async fn set_up(internal: &Client, wanted: Vec<StreamConfig>) -> Vec<StreamConfi
 
 fn nats_config(parts: &Parts, keys: &Keys, service: &KeyPair, internal: &KeyPair) -> NatsConfig {
     let settings = &parts.settings;
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let connections_per_second = admission::connections_per_second(processors, admission::cpu_pressure());
+    tracing::info!(connections_per_second, "at most {connections_per_second} connections may begin in a second");
     NatsConfig {
         server_name: settings.identity.clone(),
         listen_address: settings.listen_address.clone(),
@@ -276,7 +288,7 @@ fn nats_config(parts: &Parts, keys: &Keys, service: &KeyPair, internal: &KeyPair
             certificate: parts.certificate.certificate.clone(),
             key: parts.certificate.key.clone(),
             timeout: settings.tls_timeout,
-            connections_per_second: connections_per_second(),
+            connections_per_second,
             cipher_suites: settings.cipher_suites.clone(),
             curves: settings.curves.clone(),
         },
@@ -288,18 +300,11 @@ fn nats_config(parts: &Parts, keys: &Keys, service: &KeyPair, internal: &KeyPair
         debug: settings.debug,
         callout: CalloutKeys {
             issuer: keys.issuer.public_key(),
-            curve: keys.curve.public_key(),
+            curve: keys.curve.public_key().to_owned(),
             service: service.public_key(),
             internal: internal.public_key(),
         },
     }
-}
-
-/// Half of what a processor was measured to encrypt and authenticate: what comes above it would time out while it
-/// waits, come back, and wait again (spec 10 §8).
-fn connections_per_second() -> u32 {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    u32::try_from(processors).unwrap_or(u32::MAX).saturating_mul(CONNECTIONS_PER_PROCESSOR)
 }
 
 /// Waits for the file in which nats-server names the ports it opened; returns the address of the loopback listener.
@@ -339,8 +344,8 @@ fn outcome(ended: Option<Result<Result<(), ServiceError>, tokio::task::JoinError
 /// How long nats-server may take to open its ports: streams are read from disk before that.
 const STARTING: Duration = Duration::from_secs(60);
 
-/// How long members may wait for the streams; what is not set up by then follows later.
-const FIRST_STREAMS: Duration = Duration::from_secs(5);
+/// How long members may wait for the streams, of the two seconds that they wait at all. New streams take a tenth of this.
+const FIRST_STREAMS: Duration = Duration::from_millis(500);
 
 /// The first check may have to wait for its turn among clients that all come back at once.
 const FIRST_CHECK: Duration = Duration::from_secs(30);
@@ -353,6 +358,3 @@ const MOST_SILENT: u32 = 3;
 
 /// Time between attempts to start a callout.
 const CALLOUT_PAUSE: Duration = Duration::from_secs(1);
-
-/// See [`connections_per_second`].
-const CONNECTIONS_PER_PROCESSOR: u32 = 150;

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of a test fail the test")]
 
-use choria_broker_role::callout::{Answer, Keys, Question};
+use choria_broker_role::callout::{Answer, Curve, Keys, Question};
 use choria_broker_role::decision::{
     Account, Decision, Grant, Kind, Policy, Provisioning, Request, Secret, System, Tls, Trust, decide,
 };
@@ -80,7 +80,8 @@ fn callout_messages_are_read_and_answered() {
                 let sealed = Answer::from(&decision)
                     .seal(&question, &server.public_key(), &keys, question.asked)
                     .map_err(|error| error.to_string())?;
-                let opened = server.open(&sealed, &keys.curve).map_err(|error| error.to_string())?;
+                let ours = XKey::from_public_key(keys.curve.public_key()).unwrap();
+                let opened = server.open(&sealed, &ours).map_err(|error| error.to_string())?;
                 let ours = payload(std::str::from_utf8(&opened).unwrap());
                 for path in ["/aud", "/sub", "/iss", "/nats/type", "/nats/version"] {
                     same(&ours.pointer(path), &recorded.pointer(path))?;
@@ -246,7 +247,7 @@ fn callout_policy() -> Policy {
 fn recorded_keys() -> Keys {
     Keys {
         issuer: KeyPair::from_seed("SAAPFF45BXBRYKMXX6HNEBY5JNN4MSPG7EOASDFDCJE4KXL2BSE4PKNKBI").unwrap(),
-        curve: XKey::from_seed("SXADCKMAKX7R6MTEYWQBDILFX3FQS3NGR6E2ICGP6CMQK7TJPZCVZVLJ4M").unwrap(),
+        curve: Curve::from_seed("SXADCKMAKX7R6MTEYWQBDILFX3FQS3NGR6E2ICGP6CMQK7TJPZCVZVLJ4M").unwrap(),
     }
 }
 

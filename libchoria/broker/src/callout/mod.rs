@@ -2,18 +2,23 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | `curve` | sealed messages |
 //! | `nkey_jwt` | the JWTs that nats-server and its callout exchange |
 //! | `request` | a question: opened, verified and turned into a [`crate::decision::Request`] |
 //! | `response` | an answer: an outer JWT with the user's JWT or the error inside, sealed |
-//! | `service` | the loop that answers, with its queue and its time limits |
+//! | `queue` | questions that wait, newest first |
+//! | `service` | the loop that answers, within time limits |
 
+mod curve;
 mod nkey_jwt;
+mod queue;
 mod request;
 mod response;
 mod service;
 
+pub use curve::{Curve, CurveError};
 pub use nkey_jwt::InvalidJwt;
-use nkeys::{KeyPair, XKey};
+use nkeys::KeyPair;
 pub use request::{InvalidRequest, Question};
 pub use response::{Answer, ResponseError};
 pub(crate) use service::{Service, ServiceError};
@@ -30,13 +35,13 @@ pub struct Keys {
     /// Account key that signs answers; nats-server knows its public half as `issuer`.
     pub issuer: KeyPair,
     /// Curve key that questions are sealed to.
-    pub curve: XKey,
+    pub curve: Curve,
 }
 
 impl Keys {
     /// New keys from the operating system's random numbers.
     #[must_use]
     pub fn generate() -> Self {
-        Self { issuer: KeyPair::new_account(), curve: XKey::new() }
+        Self { issuer: KeyPair::new_account(), curve: Curve::generate() }
     }
 }

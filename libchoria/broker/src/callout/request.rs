@@ -3,7 +3,6 @@
 use super::Keys;
 use super::nkey_jwt::{self, InvalidJwt};
 use crate::decision::{Kind, Request, Secret, Tls};
-use nkeys::XKey;
 use serde::Deserialize;
 use std::time::{Duration, SystemTime};
 
@@ -58,8 +57,8 @@ impl Question {
     /// # Errors
     /// [`InvalidRequest`]; nothing can be answered then, as the connection it is about is not known.
     pub fn open(body: &[u8], server_curve: Option<&str>, keys: &Keys) -> Result<Self, InvalidRequest> {
-        let sender = server_curve.and_then(|key| XKey::from_public_key(key).ok()).ok_or(InvalidRequest::Sealed)?;
-        let opened = keys.curve.open(body, &sender).map_err(|_| InvalidRequest::Sealed)?;
+        let sender = server_curve.ok_or(InvalidRequest::Sealed)?;
+        let opened = keys.curve.open(body, sender).map_err(|_| InvalidRequest::Sealed)?;
         let text = String::from_utf8(opened).map_err(|_| InvalidRequest::Text)?;
         Self::parse(&text, &keys.issuer.public_key())
     }

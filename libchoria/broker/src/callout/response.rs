@@ -1,10 +1,9 @@
 //! An answer to nats-server: an outer JWT that holds either the user's JWT or the error (spec 01 §14.3).
 
 use super::nkey_jwt::{self, InvalidJwt};
-use super::{Keys, Question};
+use super::{CurveError, Keys, Question};
 use crate::decision::{Decision, Grant};
 use crate::permissions::Side;
-use nkeys::XKey;
 use serde::Serialize;
 use std::time::SystemTime;
 
@@ -25,7 +24,7 @@ pub enum ResponseError {
     Sign(#[from] InvalidJwt),
     /// Sealing failed.
     #[error("the answer could not be sealed: {0}")]
-    Seal(#[from] nkeys::error::Error),
+    Seal(#[from] CurveError),
 }
 
 impl<'a> From<&'a Decision> for Answer<'a> {
@@ -71,8 +70,7 @@ impl Answer<'_> {
         now: SystemTime,
     ) -> Result<Vec<u8>, ResponseError> {
         let jwt = self.to_jwt(question, keys, now)?;
-        let recipient = XKey::from_public_key(server_curve)?;
-        Ok(keys.curve.seal(jwt.as_bytes(), &recipient)?)
+        Ok(keys.curve.seal(jwt.as_bytes(), server_curve)?)
     }
 }
 

@@ -2,18 +2,18 @@
 //!
 //! A client gives up about two seconds after it connected, whatever the broker's own limits are, so a question that has
 //! waited [`TOO_OLD`] is denied without being decided: that work would be for a peer that has left. The queue is
-//! bounded; what finds it full is left to nats-server's time limit. Both keep a storm of reconnections from
-//! feeding itself (spec 10 §7, §8).
+//! bounded, and what finds it full is left to nats-server's time limit; the newest question is answered first. This
+//! keeps a storm of reconnections from feeding itself (spec 10 §7, §8).
 
+use super::queue::Queue;
 use super::{Answer, Keys, Question, REQUEST_SUBJECT, XKEY_HEADER};
 use crate::child::Sampler;
 use crate::decision::{Decision, Grant, Policy, decide};
 use crate::metrics::Metrics;
 use async_nats::{Client, Message, Subscriber};
 use futures_util::StreamExt as _;
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
 /// The callout of one nats-server.
@@ -41,7 +41,7 @@ struct Judge {
     keys: Arc<Keys>,
     policy: Arc<Policy>,
     metrics: Arc<Metrics>,
-    denials: StdMutex<Sampler>,
+    denials: Mutex<Sampler>,
 }
 
 /// A message and when it was taken from the connection.
@@ -64,7 +64,7 @@ impl Service {
         let subscription = client.queue_subscribe(REQUEST_SUBJECT, QUEUE_GROUP.to_owned()).await?;
         // A failing flush shows as a closed subscription soon after.
         let _ = client.flush().await;
-        let denials = StdMutex::new(Sampler::new(LOGGED_DENIALS, LOGGED_WINDOW));
+        let denials = Mutex::new(Sampler::new(LOGGED_DENIALS, LOGGED_WINDOW));
         Ok(Self { client, subscription, judge: Arc::new(Judge { keys, policy, metrics, denials }) })
     }
 
@@ -73,17 +73,16 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Ended`] when it cannot go on.
     pub(crate) async fn run(mut self) -> Result<(), ServiceError> {
-        let (queue, waiting) = mpsc::channel(QUEUE);
-        let waiting = Arc::new(Mutex::new(waiting));
+        let queue = Arc::new(Queue::new(QUEUE));
         let mut workers = JoinSet::new();
         for _ in 0..workers_wanted() {
-            workers.spawn(work(Arc::clone(&waiting), self.client.clone(), Arc::clone(&self.judge)));
+            workers.spawn(work(Arc::clone(&queue), self.client.clone(), Arc::clone(&self.judge)));
         }
         loop {
             tokio::select! {
                 message = self.subscription.next() => {
                     let Some(message) = message else { return Err(ServiceError::Ended("its connection closed")) };
-                    if queue.try_send(Waiting { message, since: Instant::now() }).is_err() {
+                    if queue.push(Waiting { message, since: Instant::now() }).is_err() {
                         self.judge.metrics.dropped();
                     }
                 }
@@ -96,11 +95,10 @@ impl Service {
     }
 }
 
-/// One worker: takes the next question as soon as the last one is answered.
-async fn work(waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>, client: Client, judge: Arc<Judge>) {
+/// One worker: takes the newest question as soon as the last one is answered.
+async fn work(queue: Arc<Queue<Waiting>>, client: Client, judge: Arc<Judge>) {
     loop {
-        let next = waiting.lock().await.recv().await;
-        let Some(Waiting { message, since }) = next else { return };
+        let Waiting { message, since } = queue.pop().await;
         let Some(reply) = message.reply.clone() else { continue };
         let answer = judge.answer(&message, since.elapsed());
         // The connection's own loop sends it; an error here means that loop has ended, which ends the service.
