@@ -31,7 +31,8 @@ pub(crate) struct Work {
 impl Work {
     /// Connects, serves until `stop`, stops in order.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Error> {
-        let Some(connection) = self.connect(&stop).await? else { return Ok(()) };
+        // Boxed, so that what connecting needs is freed afterwards and not kept in the task for as long as it lives.
+        let Some(connection) = Box::pin(self.connect(&stop)).await? else { return Ok(()) };
         let reporter = Reporter::new(&self);
         let Self { settings, parts, announcer, started, serving, .. } = self;
         let context = parts.context;
