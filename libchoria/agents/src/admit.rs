@@ -2,7 +2,7 @@
 
 use crate::stats::Counter;
 use names::{AgentName, Collective, Identity};
-use protocol::filter::{DataNeed, FilterError, NodeView};
+use protocol::filter::{DataAnswers, DataNeed, FilterError, NodeView};
 use protocol::{Expired, Invalid, Request, Transport};
 use security::{Provider, Rejection, Verified};
 use std::time::SystemTime;
@@ -59,23 +59,26 @@ impl Candidate {
         Ok(Self { request, headers: transport.headers })
     }
 
-    /// What data providers must be asked before [`admit`](Self::admit).
-    #[must_use]
-    pub fn needs(&self) -> Vec<DataNeed> {
-        if self.request.filter.compound.is_empty() {
-            return Vec::new();
-        }
-        self.request.filter.compile().needs()
-    }
-
     /// Judges the request: filter, then collective, then age, then agent. This order is the counters' meaning.
+    ///
+    /// `data` answers for the data providers that the filter asks; [`NodeView::data`] of `node` is not looked at.
     ///
     /// # Errors
     /// Every other [`Refusal`].
-    pub fn admit(self, node: &NodeView<'_>, collectives: &[Collective], now: SystemTime) -> Result<Admitted, Refusal> {
+    pub fn admit(
+        self,
+        node: NodeView<'_>,
+        data: impl FnOnce(Vec<DataNeed>) -> DataAnswers,
+        collectives: &[Collective],
+        now: SystemTime,
+    ) -> Result<Admitted, Refusal> {
         let Self { request, headers } = self;
-        if !(request.filter.is_empty() || request.filter.compile().matches(node)?) {
-            return Err(Refusal::Filtered);
+        if !request.filter.is_empty() {
+            let filter = request.filter.compile();
+            let answers = data(filter.needs());
+            if !filter.matches(&NodeView { data: &answers, ..node })? {
+                return Err(Refusal::Filtered);
+            }
         }
         if !collectives.contains(&request.collective) {
             return Err(Refusal::OtherCollective(request.collective.clone()));

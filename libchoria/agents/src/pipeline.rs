@@ -5,7 +5,7 @@ use crate::agent::{Agent, Unanswered};
 use crate::data;
 use crate::node::Node;
 use crate::stats::Counter;
-use protocol::filter::NodeView;
+use protocol::filter::{DataAnswers, NodeView};
 use protocol::transport;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -55,7 +55,6 @@ impl Node {
 
     fn admit(&self, message: &[u8], now: SystemTime) -> Result<(Admitted, Arc<dyn Agent>), Refusal> {
         let candidate = Candidate::open(message, &self.provider, now)?;
-        let answers = data::answers(self, candidate.needs(), now);
         let identity = self.identity();
         let facts = self.facts.read();
         let classes = self.classes.read();
@@ -64,9 +63,10 @@ impl Node {
             agents: self.roster.names(),
             classes: &classes,
             facts: &facts,
-            data: &answers,
+            data: &DataAnswers::default(),
         };
-        let admitted = candidate.admit(&view, self.collectives(), now)?;
+        let answers = |needs| data::answers(self, needs, now);
+        let admitted = candidate.admit(view, answers, self.collectives(), now)?;
         let name = &admitted.request().agent;
         let agent = self.roster.find(name).ok_or_else(|| Refusal::NoSuchAgent(name.clone()))?;
         Ok((admitted, Arc::clone(agent)))

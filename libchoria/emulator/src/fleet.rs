@@ -62,7 +62,8 @@ pub enum Error {
     },
 }
 
-/// Starts the fleet of `plan`, tells `told` how it fares every `interval`, and stops it when `stop` is cancelled.
+/// Starts the fleet of `plan`, tells `told` how it fares, and stops it when `stop` is cancelled. The first report comes
+/// when all servers serve, at the latest after `interval`; the next ones every `interval`.
 ///
 /// # Errors
 /// [`Error`] before the first server starts; servers that fail later are counted.
@@ -73,6 +74,11 @@ pub async fn run(
     mut told: impl FnMut(&Report),
 ) -> Result<Report, Error> {
     let mut fleet = Fleet::start(plan, stop.clone()).await?;
+    tokio::select! {
+        () = fleet.all_serving() => {}
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(interval) => {}
+    }
     while !stop.is_cancelled() {
         told(&fleet.report());
         tokio::select! {
@@ -110,6 +116,13 @@ impl Fleet {
             }
         }
         Ok(fleet)
+    }
+
+    /// Completes when every server serves requests, or has ended by itself.
+    pub async fn all_serving(&self) {
+        for server in &self.running {
+            server.serving().await;
+        }
     }
 
     /// Counters and memory now.

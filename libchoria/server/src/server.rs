@@ -88,6 +88,13 @@ impl Running {
         let _ended = attempted.wait_for(|made| *made).await;
     }
 
+    /// Completes when the server serves requests, or has ended by itself.
+    pub async fn serving(&self) {
+        let mut serving = self.serving.clone();
+        // As above.
+        let _ended = serving.wait_for(Option::is_some).await;
+    }
+
     /// The server as its agents see it, with counters and connection, once it serves.
     #[must_use]
     pub fn node(&self) -> Option<Arc<Node>> {
