@@ -12,10 +12,6 @@ use std::process::ExitCode;
 /// Prints the names of the nodes that match, one a line; none is no error
 #[derive(clap::Args, Debug)]
 pub(crate) struct FindArguments {
-    #[command(flatten)]
-    reach: Reach,
-    #[command(flatten)]
-    selection: Selection,
     /// Print a JSON array
     #[arg(short, long)]
     json: bool,
@@ -25,6 +21,10 @@ pub(crate) struct FindArguments {
     /// Log nothing
     #[arg(long, hide = true)]
     silent: bool,
+    #[command(flatten)]
+    reach: Reach,
+    #[command(flatten)]
+    selection: Selection,
     #[command(flatten)]
     connect: Connect,
 }

@@ -34,10 +34,23 @@ pub(crate) fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("choria: error: {error:#}");
+            eprintln!("choria: error: {}", sentence(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes in one line. Many errors name their cause themselves; it is not said twice.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// A reader that went away, as in `choria facts x | head -1`, is no failure.
@@ -45,4 +58,23 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|cause| {
         cause.kind() == std::io::ErrorKind::BrokenPipe
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn causes_are_told_once() {
+        let rows = [
+            (anyhow!("disk full"), "disk full"),
+            (anyhow!("disk full").context("cannot write x"), "cannot write x: disk full"),
+            (anyhow!("disk full").context("cannot write x: disk full"), "cannot write x: disk full"),
+            (anyhow!("c").context("b").context("a"), "a: b: c"),
+        ];
+        for (error, expected) in rows {
+            assert_eq!(sentence(&error), expected);
+        }
+    }
 }

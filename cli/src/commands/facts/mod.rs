@@ -19,10 +19,6 @@ use std::process::ExitCode;
 pub(crate) struct FactsArguments {
     /// The fact, as in os.family
     fact: String,
-    #[command(flatten)]
-    reach: Reach,
-    #[command(flatten)]
-    selection: Selection,
     /// Write a table
     #[arg(short, long, conflicts_with = "json")]
     table: bool,
@@ -38,6 +34,10 @@ pub(crate) struct FactsArguments {
     /// Start with the most frequent value
     #[arg(short, long)]
     reverse: bool,
+    #[command(flatten)]
+    reach: Reach,
+    #[command(flatten)]
+    selection: Selection,
     #[command(flatten)]
     connect: Connect,
 }

@@ -22,8 +22,6 @@ Exit codes:
   1  no node answered, or the command could not be carried out
   3  fewer nodes answered than --expect said")]
 pub(crate) struct PingArguments {
-    #[command(flatten)]
-    reach: Reach,
     /// Show the statistics only
     #[arg(long)]
     silent: bool,
@@ -42,6 +40,8 @@ pub(crate) struct PingArguments {
     /// Accepted for scripts: one connection receives every answer
     #[arg(long, value_name = "N", hide = true)]
     workers: Option<u32>,
+    #[command(flatten)]
+    reach: Reach,
     #[command(flatten)]
     connect: Connect,
 }

@@ -8,16 +8,11 @@ use std::path::{Path, PathBuf};
 
 /// Invokes an action of an agent on nodes and shows what they answer
 ///
-/// Answers are shown as the action's author wishes, or as --display says. --filter-replies keeps only those for which an
-/// expression is true:
-///
-///   --filter-replies 'ok()'                               successful ones
-///   --filter-replies 'ok() && !data("idling")'            those whose output "idling" is not true
-///   --filter-replies 'include(data("packages"), "curl")'  those whose list has that item
+/// Answers are shown as the action's author wishes, or as --display says.
 ///
 /// The document written by --json may be piped into another request, which then asks the nodes that answered.
 #[derive(Args, Debug)]
-#[command(verbatim_doc_comment, after_help = crate::fleet::EXIT_CODES)]
+#[command(after_help = crate::fleet::EXIT_CODES)]
 #[command(group = ArgGroup::new("form").args(["json", "jsonl", "table"]))]
 pub(crate) struct ReqArguments {
     /// The agent to invoke
@@ -59,7 +54,11 @@ pub(super) struct Form {
     #[arg(long, value_enum)]
     pub(super) display: Option<Display>,
     /// Keep the answers for which an expression is true
-    #[arg(long, value_name = "EXPR")]
+    ///
+    /// ok()                                successful ones
+    /// ok() && !data("idling")             those whose output "idling" is not true
+    /// include(data("packages"), "curl")   those whose list "packages" has that item
+    #[arg(long, value_name = "EXPR", verbatim_doc_comment)]
     pub(super) filter_replies: Option<String>,
     /// Sort the answers by node
     #[arg(long)]
