@@ -10,6 +10,7 @@ use expr::{Context, ContextProvider, Environment, Program, Value};
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 
 /// One compiled compound filter.
@@ -28,7 +29,7 @@ impl Expression {
     /// Compiles `text`; the error says in words why it is refused.
     pub(super) fn compile(text: &str) -> Result<Self, String> {
         let Outline { calls, variables, with, needs, text } = guard::outline(text, &is_builtin)?;
-        let program = expr::compile(&text).map_err(|error| one_line(&error))?;
+        let program = contained(|| expr::compile(&text).map_err(|error| one_line(&error)))?;
         let others: Vec<String> =
             calls.into_iter().filter(|name| !is_builtin(name) && !DATA_PROVIDERS.contains(&name.as_str())).collect();
         let environment = (!others.is_empty()).then(|| environment(others.iter().map(String::as_str)));
@@ -45,11 +46,11 @@ impl Expression {
     pub(super) fn matches(&self, view: &NodeView<'_>) -> Result<bool, String> {
         let node = Node::new(self, view);
         let environment = self.environment.as_ref().unwrap_or(&STANDARD);
-        match environment.run(&self.program, &node) {
+        contained(|| match environment.run(&self.program, &node) {
             Ok(Value::Bool(answer)) => Ok(answer),
             Ok(_) => Err("the result is neither true nor false".to_owned()),
             Err(error) => Err(one_line(&error)),
-        }
+        })
     }
 }
 
@@ -232,6 +233,12 @@ fn environment<'n>(providers: impl Iterator<Item = &'n str>) -> Environment<'sta
         });
     }
     environment
+}
+
+/// Runs the engine. It is not ours and the texts come from strangers: where it panics, the filter fails and not the
+/// server. Nothing that `work` touches is used afterwards.
+fn contained<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_panic| Err("the expression engine fails on it".to_owned()))
 }
 
 /// The engine draws its errors over several lines.

@@ -1,4 +1,5 @@
-//! Reading the filter of a request: exact keys, required lists, no empty fact or value (spec 02 §4, §6).
+//! Reading the filter of a request: exact keys and required lists (spec 02 §4, §6). What may not be empty is
+//! left to [`crate::Request::check`].
 
 use super::{Compound, FactFilter, Filter, Operator};
 use crate::read::object;
@@ -35,15 +36,10 @@ object!(exact WireFact {
 impl<'de> Deserialize<'de> for FactFilter {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wire = WireFact::deserialize(deserializer)?;
-        let filled = |field, text: Option<String>| match text {
-            Some(text) if !text.is_empty() => Ok(text),
-            Some(_) => Err(D::Error::custom(format!("{field} of a fact filter is empty"))),
-            None => Err(D::Error::missing_field(field)),
-        };
         Ok(Self {
-            fact: filled("fact", wire.fact)?,
+            fact: wire.fact.ok_or_else(|| D::Error::missing_field("fact"))?,
             operator: wire.operator.ok_or_else(|| D::Error::missing_field("operator"))?,
-            value: filled("value", wire.value)?,
+            value: wire.value.ok_or_else(|| D::Error::missing_field("value"))?,
         })
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::facts::FactFile;
+use proptest::prelude::*;
 use serde_json::json;
 
 const FACTS: &str = r#"{"os":{"family":"RedHat","release":8.4},"cpus":4,"name":"web1","roles":["web","db"],"on":true}"#;
@@ -142,6 +143,8 @@ fn expressions_see_the_node() {
         ("type(facts) != 'nil'", Some(true)),
         ("now().Year() > 2000", Some(true)),
         ("1..9999999999 == nil", None),
+        ("{a: any(groupBy())} == nil", None),
+        ("fact('os').family.b.c.d == nil", None),
     ];
     for (text, expected) in rows {
         let got = check(&json!({"compound": [[{"expr": text}]]}));
@@ -157,3 +160,52 @@ fn failures_name_the_expression_and_the_reason() {
         "compound filter \"reduce(agents, #acc)\" cannot be evaluated: `reduce` stands 1 times in it, at most 0 are accepted in a filter"
     );
 }
+
+proptest! {
+    #[test]
+    fn no_text_makes_a_filter_panic(
+        text in "[a-z#.,:;'\"`(){}\\[\\]<>=!~+*/ 0-9-]{0,40}",
+        words in prop::collection::vec(prop::sample::select(WORDS), 0..12),
+    ) {
+        for text in [text.clone(), words.join(" ")] {
+            let _answer = check(&json!({"compound": [[{"expr": text}]]}));
+            let fact = json!({"fact": format!("os{text}"), "operator": "==", "value": "x"});
+            let _answer = check(&json!({"fact": [fact], "identity": [format!("/{text}/")]}));
+        }
+    }
+}
+
+const WORDS: &[&str] = &[
+    "fact(",
+    "with(",
+    "any(",
+    "map(",
+    "split(",
+    "'os'",
+    "agents",
+    "#",
+    ".a",
+    ")",
+    "[",
+    "]",
+    "{",
+    "}",
+    "{a: 1}",
+    "1",
+    "-",
+    "..",
+    "==",
+    "and",
+    "not",
+    "in",
+    "matches",
+    "'^a'",
+    "?",
+    ":",
+    "??",
+    "|",
+    "len()",
+    "let a = 1;",
+    "nil",
+    "\u{e9}",
+];
