@@ -15,10 +15,14 @@ pub mod number;
 pub mod plan;
 pub mod progress;
 pub mod reply_filter;
+mod service;
+mod signer;
 pub mod stats;
 mod status;
 pub mod suggest;
 
 pub use body::{InvalidBody, ReplyBody, RequestBody};
 pub use filter_arguments::FilterArguments;
+pub use service::ServiceError;
+pub use signer::ServiceSigner;
 pub use status::StatusCode;

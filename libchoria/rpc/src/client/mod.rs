@@ -22,10 +22,10 @@ pub use answer::{InvalidReply, NodeReply};
 pub use pings::{PingOptions, Pings, Pong};
 pub use replies::{Event, Replies};
 
-use crate::RequestBody;
 use crate::ddl::{Action, AgentDdl};
 use crate::plan::Plan;
 use crate::progress::Progress;
+use crate::{RequestBody, ServiceSigner};
 use config::{Settings, keys};
 use names::{AgentName, Collective, Identity, InvalidName, RequestId};
 use network::{Connection, PublishError, SubscribeError};
@@ -96,6 +96,14 @@ pub enum RequestError {
         "requests without filters have been disabled (plugin.choria.require_client_filter): use a filter such as -I, -F or -C"
     )]
     FilterRequired,
+    /// Requests shall be signed by an AAA service that is asked over HTTP.
+    #[error(
+        "requests cannot be signed by {url} (plugin.choria.security.request_signer.url): signing over HTTP is not available in this program, use plugin.choria.security.request_signer.service"
+    )]
+    SignerUrl {
+        /// The address configured.
+        url: String,
+    },
     /// The request could not be signed.
     #[error("could not sign the request: {0}")]
     Sign(#[from] SignError),
@@ -132,6 +140,27 @@ impl Client {
     #[must_use]
     pub fn new(connection: Connection, provider: Provider, signer: Arc<dyn Signer>, settings: &Settings) -> Self {
         Self(Arc::new(Inner { connection, provider, signer, defaults: Defaults::from_settings(settings) }))
+    }
+
+    /// A client in the name of `provider` with the signer that the configuration asks for: the AAA service on the same
+    /// network (`plugin.choria.security.request_signer.service`), else the own seed (spec 02 §13).
+    ///
+    /// # Errors
+    /// [`RequestError::SignerUrl`]: signing over HTTP is asked for, which this client does not do.
+    pub fn from_settings(
+        connection: Connection,
+        provider: Provider,
+        settings: &Settings,
+    ) -> Result<Self, RequestError> {
+        let local = Self::new(connection.clone(), provider.clone(), provider.signer(), settings);
+        if settings.get(keys::SECURITY_REQUEST_SIGNER_SERVICE) {
+            let signer = Arc::new(ServiceSigner::new(provider.clone(), local));
+            return Ok(Self::new(connection, provider, signer, settings));
+        }
+        match settings.get(keys::SECURITY_REQUEST_SIGNER_URL) {
+            Some(url) => Err(RequestError::SignerUrl { url: url.to_owned() }),
+            None => Ok(local),
+        }
     }
 
     /// Starts a request: listens for its answers. The messages go out as the events are asked for.

@@ -119,6 +119,17 @@ impl Library {
         names.into_iter().collect()
     }
 
+    /// Where documents from the registry are kept.
+    pub(super) fn stored(&self) -> Option<&Path> {
+        self.stored.as_deref()
+    }
+
+    /// The same places, and `directory` for documents from the registry.
+    #[must_use]
+    pub fn with_registry(self, directory: PathBuf) -> Self {
+        Self { stored: Some(directory), ..self }
+    }
+
     fn file<T: DeserializeOwned>(&self, kind: Kind, name: &str) -> Result<(T, PathBuf), FindError> {
         let found = self.roots(kind).into_iter().find_map(|root| {
             documents(&root).into_iter().find(|path| path.file_stem().is_some_and(|stem| stem == name))

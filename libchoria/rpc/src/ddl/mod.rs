@@ -5,6 +5,7 @@ mod find;
 mod input;
 mod model;
 mod pattern;
+mod registry;
 mod validate;
 
 pub use find::{FindError, Library};
@@ -13,4 +14,5 @@ pub use model::{
     AGENT_SCHEMA, Action, AgentDdl, AggregateItem, DATA_SCHEMA, DataDdl, Display, Input, Metadata, Output,
     UnknownAction,
 };
+pub use registry::RegistryError;
 pub use validate::{InputType, Unfit, UnfitRequest, Warning};

@@ -6,9 +6,9 @@ pub(crate) mod broker;
 
 use choria_rpc::StatusCode;
 use choria_rpc::body::{ReplyBody, RequestBody};
-use choria_rpc::client::Client;
+use choria_rpc::client::{Client, RequestError};
 use names::Identity;
-use network::{Options, Role, Servers, Tls, connect};
+use network::{Connection, Options, Role, Servers, Tls, connect};
 use protocol::{Request, Transport};
 use security::{Credentials, Parts, Provider, Trust, TrustedTokens};
 use serde_json::json;
@@ -30,22 +30,40 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
     }
 }
 
-/// A client of the caller `up=tester`, connected to `broker`; waits a tenth of the usual times.
-pub(crate) async fn client(broker: &broker::Broker, trust: Trust, settings: &[(&str, &str)]) -> Client {
+/// A client of the caller `up=tester`, connected to `broker`, that signs its requests itself.
+pub(crate) async fn client(broker: &broker::Broker, trust: Trust, lines: &[(&str, &str)]) -> Client {
+    let provider = provider(trust, "up=tester");
+    let signer = provider.signer();
+    Client::new(connection(broker).await, provider, signer, &settings(lines))
+}
+
+/// The same, with the signer that the configuration asks for.
+pub(crate) async fn signing_client(broker: &broker::Broker, lines: &[(&str, &str)]) -> Result<Client, RequestError> {
+    Client::from_settings(connection(broker).await, client_provider("up=tester"), &settings(lines))
+}
+
+/// The credentials of a client that may ask everything.
+pub(crate) fn client_provider(caller: &str) -> Provider {
+    provider(Trust::Nobody, caller)
+}
+
+fn provider(trust: Trust, caller: &str) -> Provider {
+    let credentials = Some(client_credentials(caller));
+    Provider::new(Parts { identity: name("tester"), credentials, trust, sign_replies: false })
+}
+
+/// Settings without the wait of discovery, with `lines` after them.
+fn settings(lines: &[(&str, &str)]) -> config::Settings {
+    let defaults = [("discovery_timeout", "0"), ("collectives", "mcollective, uk"), ("main_collective", "mcollective")];
+    let lines = defaults.iter().chain(lines);
+    let builder = lines.fold(config::Settings::builder(), |builder, (key, text)| builder.set(key, text));
+    builder.build().expect("settings")
+}
+
+async fn connection(broker: &broker::Broker) -> Connection {
     let tls = Tls::disabled().expect("no TLS");
     let options = Options::new(Role::Client, "test", Servers::Fixed(vec![broker.address()]), tls);
-    let connection = within("connecting", connect(options, CancellationToken::new())).await.expect("it connects");
-    let provider = Provider::new(Parts {
-        identity: name("tester"),
-        credentials: Some(client_credentials()),
-        trust,
-        sign_replies: false,
-    });
-    let defaults = [("discovery_timeout", "0"), ("collectives", "mcollective, uk"), ("main_collective", "mcollective")];
-    let lines = defaults.iter().chain(settings);
-    let builder = lines.fold(config::Settings::builder(), |builder, (key, text)| builder.set(key, text));
-    let signer = provider.signer();
-    Client::new(connection, provider, signer, &builder.build().expect("settings"))
+    within("connecting", connect(options, CancellationToken::new())).await.expect("it connects")
 }
 
 /// The trust in the issuer of all tokens here.
@@ -110,10 +128,10 @@ fn issuer() -> Seed {
     Seed::from_bytes([9; 32])
 }
 
-fn client_credentials() -> Credentials {
+fn client_credentials(caller: &str) -> Credentials {
     let seed = Seed::from_bytes([1; 32]);
     let hour = Duration::from_secs(3600);
-    let mut claims = ClientClaims::new("up=tester", hour, SystemTime::now(), &mut rand::thread_rng()).expect("claims");
+    let mut claims = ClientClaims::new(caller, hour, SystemTime::now(), &mut rand::thread_rng()).expect("claims");
     claims.standard.public_key = Some(seed.public().to_string());
     claims.permissions = Some(ClientPermissions { fleet_management: true, ..ClientPermissions::default() });
     let token = claims.sign(&SigningKey::Ed25519(issuer())).expect("a token");
