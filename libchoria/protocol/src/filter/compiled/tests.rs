@@ -167,7 +167,7 @@ proptest! {
         text in "[a-z#.,:;'\"`(){}\\[\\]<>=!~+*/ 0-9-]{0,40}",
         words in prop::collection::vec(prop::sample::select(WORDS), 0..12),
     ) {
-        for text in [text.clone(), words.join(" ")] {
+        for text in [text, words.join(" ")] {
             let _answer = check(&json!({"compound": [[{"expr": text}]]}));
             let fact = json!({"fact": format!("os{text}"), "operator": "==", "value": "x"});
             let _answer = check(&json!({"fact": [fact], "identity": [format!("/{text}/")]}));
