@@ -2,8 +2,8 @@
 //!
 //! A client gives up two seconds after it connected. When more begin than the machine can encrypt and authenticate in
 //! that time, all of them time out together, come back, and time out again, for ever; turned away before anything is
-//! spent on them they come back a little later and find room (spec 10 §8). nats-server takes the number when it starts,
-//! and changing it later would disconnect everybody, so it is set from what the machine can spare at that moment.
+//! spent on them they come back a little later and find room (spec 10 §8). nats-server takes the number when it
+//! starts, and changing it later would disconnect everybody, so it is set from what the machine can spare then.
 
 /// The limit for a machine with `processors`, of which other work wants the share `pressure` (0 to 1).
 pub(crate) fn connections_per_second(processors: usize, pressure: f64) -> u32 {

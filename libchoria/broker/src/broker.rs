@@ -56,7 +56,10 @@ pub enum BuildError {
     #[error(transparent)]
     Program(#[from] ProgramError),
     /// No private directory could be made.
-    #[error("no private directory can be made in {directory}: {source}; set RUNTIME_DIRECTORY to a writable directory", directory = directory.display())]
+    #[error(
+        "no private directory can be made in {directory}: {source}; set RUNTIME_DIRECTORY to a writable directory",
+        directory = directory.display()
+    )]
     Directory {
         /// Where it was tried.
         directory: PathBuf,

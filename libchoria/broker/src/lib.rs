@@ -16,6 +16,7 @@
 //! | `run` | one run of nats-server with all that belongs to it |
 //! | `broker` | all of it together: [`Broker::build`], [`Broker::start`], [`Running`] |
 //! | `surroundings` | directories and programs of the machine |
+//! | `program` | [`run`], what `choria-broker` and `choria broker run` have in common |
 //! | `metrics` | what a broker counts |
 //!
 //! Nothing of the fleet's messages passes through this process: nats-server carries them alone.
@@ -30,6 +31,7 @@ mod internal;
 mod metrics;
 mod nats_config;
 pub mod permissions;
+mod program;
 mod readiness;
 mod renewal;
 mod run;
@@ -43,6 +45,7 @@ pub use child::{Program, ProgramError, Version};
 pub use internal::InternalError;
 pub use metrics::{Metrics, Snapshot};
 pub use nats_config::{CalloutKeys, NatsConfig, TlsConfig};
+pub use program::{Arguments, run};
 pub use readiness::CheckError;
 pub use run::StartError;
 pub use settings::{Settings, SettingsError};

@@ -192,7 +192,7 @@ fn write_hex(out: &mut String, c: char) {
     let _ = write!(out, "\\x{:02X}", u32::from(c));
 }
 
-/// Paths are checked to be UTF-8 when settings are read; a replacement character here is only a path that does not exist.
+/// Configuration files are UTF-8; in any other path a replacement character only makes a path that does not exist.
 fn quoted_path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }

@@ -66,7 +66,8 @@ pub enum StartError {
     Spawn(#[from] std::io::Error),
     /// Something else has the port.
     #[error(
-        "port {port} of {address} is taken by another program (find it with: ss -ltnp 'sport = :{port}'); stop that program, \
+        "port {port} of {address} is taken by another program (find it with: ss -ltnp 'sport = :{port}'); stop that \
+         program, \
          or set plugin.choria.network.client_port"
     )]
     PortTaken {
@@ -166,7 +167,6 @@ impl Run {
     /// A callout that ends is started again; nats-server only when it does not answer the internal connection either,
     /// because that disconnects everybody, and a callout that is down disconnects nobody.
     pub(crate) async fn watch(&mut self, parts: &Parts, stop: &CancellationToken, report: impl Fn(&Self)) -> Ending {
-        let mut silent = 0;
         loop {
             let answered = parts.metrics.snapshot().answered();
             let healthy = tokio::select! {
@@ -190,23 +190,16 @@ impl Run {
                 },
             };
             if healthy {
-                silent = 0;
                 self.streams = set_up(&self.internal, std::mem::take(&mut self.streams)).await;
-            } else if internal::answers(&self.internal).await {
-                silent = 0;
-                match self.callout.subscribe(parts).await {
-                    Ok(service) => self.callout.begin(service),
-                    Err(error) => {
-                        tracing::error!("the callout could not be started again: {error}");
-                        tokio::time::sleep(CALLOUT_PAUSE).await;
-                    }
-                }
             } else {
-                silent += 1;
-                tracing::warn!("nats-server does not answer ({silent} of {MOST_SILENT})");
-                if silent >= MOST_SILENT {
-                    return Ending::Unresponsive;
+                tokio::select! {
+                    () = stop.cancelled() => return Ending::Stopped,
+                    exit = self.process.ended() => return Ending::Died(exit),
+                    silent = stays_silent(&self.internal) => if silent {
+                        return Ending::Unresponsive;
+                    },
                 }
+                self.callout.replace(parts).await;
             }
             self.renew_certificate(parts).await;
             tracing::debug!("since the start: {:?}", parts.metrics.snapshot());
@@ -246,6 +239,17 @@ impl Callout {
         service.map_err(|error| StartError::Callout(error.to_string()))
     }
 
+    /// Puts a new service in the place of one that does not answer.
+    async fn replace(&mut self, parts: &Parts) {
+        match self.subscribe(parts).await {
+            Ok(service) => self.begin(service),
+            Err(error) => {
+                tracing::error!("the callout could not be started again: {error}");
+                tokio::time::sleep(CALLOUT_PAUSE).await;
+            }
+        }
+    }
+
     /// Lets `service` answer. One that answered before ends only now: between two there is never none.
     fn begin(&mut self, service: Service) {
         self.task.abort_all();
@@ -258,6 +262,18 @@ impl Callout {
 async fn check(parts: &Parts, stop: &CancellationToken) -> Result<Verdict, CheckError> {
     tokio::time::sleep(parts.check_interval).await;
     parts.self_check.run(LATER_CHECK, stop).await
+}
+
+/// Whether nats-server answers nothing on its internal connection, asked several times.
+async fn stays_silent(internal: &Client) -> bool {
+    for question in 1..=MOST_SILENT {
+        if internal::answers(internal).await {
+            return false;
+        }
+        tracing::warn!("nats-server does not answer ({question} of {MOST_SILENT})");
+        tokio::time::sleep(SILENCE_PAUSE).await;
+    }
+    true
 }
 
 /// Sets up `wanted` and returns those that failed, each with a log line.
@@ -344,7 +360,7 @@ fn outcome(ended: Option<Result<Result<(), ServiceError>, tokio::task::JoinError
 /// How long nats-server may take to open its ports: streams are read from disk before that.
 const STARTING: Duration = Duration::from_secs(60);
 
-/// How long members may wait for the streams, of the two seconds that they wait at all. New streams take a tenth of this.
+/// How long members may wait for the streams, of the two seconds that they wait at all; new streams take a tenth.
 const FIRST_STREAMS: Duration = Duration::from_millis(500);
 
 /// The first check may have to wait for its turn among clients that all come back at once.
@@ -353,8 +369,11 @@ const FIRST_CHECK: Duration = Duration::from_secs(30);
 /// Later ones only measure.
 const LATER_CHECK: Duration = Duration::from_secs(8);
 
-/// Checks in a row without any answer before nats-server is started anew.
+/// Questions in a row without an answer before nats-server is started anew.
 const MOST_SILENT: u32 = 3;
+
+/// Time between those questions, besides the time that each may take.
+const SILENCE_PAUSE: Duration = Duration::from_secs(2);
 
 /// Time between attempts to start a callout.
 const CALLOUT_PAUSE: Duration = Duration::from_secs(1);

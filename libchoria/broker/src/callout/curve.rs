@@ -1,7 +1,7 @@
 //! Sealed messages between nats-server and its callout: `xkv1`, 24 random bytes, and a NaCl box (spec 01 §14.4).
 //!
-//! The key that both sides share is computed once for a nats-server and kept: computing it costs as much as a signature,
-//! twice for each connection.
+//! The key that both sides share is computed once for a nats-server and kept: computing it costs as much as a
+//! signature, twice for each connection.
 
 use crypto_box::aead::{Aead as _, AeadCore as _, OsRng};
 use crypto_box::{PublicKey, SalsaBox, SecretKey};

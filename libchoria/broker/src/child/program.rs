@@ -24,12 +24,16 @@ pub struct Version(pub u32, pub u32, pub u32);
 pub enum ProgramError {
     /// There is none.
     #[error(
-        "nats-server was not found in PATH, /usr/sbin or /usr/bin: install version 2.10 or newer (the package nats-server \
+        "nats-server was not found in PATH, /usr/sbin or /usr/bin: install version 2.10 or newer (the package \
+         nats-server \
          of your distribution, or https://github.com/nats-io/nats-server/releases), or name the program in CHORIA_NATS_SERVER"
     )]
     Missing,
     /// The one found, or the one that was named, does not run.
-    #[error("{path} cannot be run as nats-server: {problem}; check the program that CHORIA_NATS_SERVER or PATH leads to", path = path.display())]
+    #[error(
+        "{path} cannot be run as nats-server: {problem}; check the program that CHORIA_NATS_SERVER or PATH leads to",
+        path = path.display()
+    )]
     Unusable {
         /// The program file.
         path: PathBuf,
@@ -38,7 +42,8 @@ pub enum ProgramError {
     },
     /// It is too old.
     #[error(
-        "{path} is nats-server {found}, and this broker needs 2.10 or newer: install a newer one (the package nats-server of \
+        "{path} is nats-server {found}, and this broker needs 2.10 or newer: install a newer one (the package \
+         nats-server of \
          your distribution, or https://github.com/nats-io/nats-server/releases), or name it in CHORIA_NATS_SERVER",
         path = path.display()
     )]

@@ -18,7 +18,8 @@ pub struct Policy {
     /// Whether `plugin.choria.network.client_hosts` names anything. What it names does not matter: tokens are not
     /// bound to hosts, and a connection with only a certificate becomes a server (spec 01 §7).
     pub client_hosts: bool,
-    /// Whether `plugin.security.choria.ca` lets certificates without a token use free messaging on a network of issuers.
+    /// Whether `plugin.security.choria.ca` lets certificates without a token use free messaging on a network of
+    /// issuers.
     pub certificates_on_issuer_network: bool,
 }
 

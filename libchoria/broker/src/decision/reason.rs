@@ -7,14 +7,14 @@ use tokens::Invalid;
 /// Why a connection is denied. The connection itself only learns `Authorization Violation`; this goes to the log.
 /// No text holds a token, a password or a signature.
 #[derive(Debug, thiserror::Error)]
-#[allow(clippy::doc_markdown, reason = "configuration keys stand in the messages as they stand in the file")]
 pub enum Reason {
     /// The connection is not encrypted.
     #[error("the connection does not use TLS; this broker serves only TLS connections")]
     NoTls,
     /// Neither a token nor a verified certificate.
     #[error(
-        "neither a token nor a verified certificate was presented; a token signed by one of plugin.security.issuer.names \
+        "neither a token nor a verified certificate was presented; a token signed by one of \
+         plugin.security.issuer.names \
          or plugin.choria.network.client_signer_cert and server_signer_cert is needed"
     )]
     NoToken,
@@ -32,17 +32,20 @@ pub enum Reason {
     Purpose,
     /// The token does not verify.
     #[error(
-        "the token is refused: {0}; trusted keys are set by plugin.security.issuer.*, client_signer_cert and server_signer_cert"
+        "the token is refused: {0}; trusted keys are set by plugin.security.issuer.*, client_signer_cert and \
+         server_signer_cert"
     )]
     Token(#[source] Invalid),
     /// Client tokens are not trusted at all.
     #[error(
-        "a client token was presented and plugin.choria.network.client_signer_cert is not set, so no client token is trusted"
+        "a client token was presented and plugin.choria.network.client_signer_cert is not set, so no client token is \
+         trusted"
     )]
     NoClientTrust,
     /// Server tokens are not trusted at all.
     #[error(
-        "a server token was presented and plugin.choria.network.server_signer_cert is not set, so no server token is trusted"
+        "a server token was presented and plugin.choria.network.server_signer_cert is not set, so no server token is \
+         trusted"
     )]
     NoServerTrust,
     /// The client token names nobody.
@@ -59,7 +62,8 @@ pub enum Reason {
     NonceNotSigned,
     /// A wrong proof of the key.
     #[error(
-        "the signature over the server's nonce does not belong to the token's public key; is the seed file another token's?"
+        "the signature over the server's nonce does not belong to the token's public key; is the seed file another \
+         token's?"
     )]
     NonceSignature,
     /// There is no provisioning account.
@@ -67,12 +71,14 @@ pub enum Reason {
     ProvisioningOff,
     /// Wrong or no password for the provisioner.
     #[error(
-        "the password of user provisioner is missing or differs from plugin.choria.network.provisioning.client_password"
+        "the password of user provisioner is missing or differs from \
+         plugin.choria.network.provisioning.client_password"
     )]
     ProvisionerPassword,
     /// The provisioner came without a token.
     #[error(
-        "user provisioner came without a token; set plugin.choria.network.provisioning.provisioner_without_token to allow that"
+        "user provisioner came without a token; set plugin.choria.network.provisioning.provisioner_without_token to \
+         allow that"
     )]
     ProvisionerToken,
     /// The provisioner came without a certificate.
@@ -102,7 +108,8 @@ pub enum Reason {
     SystemPassword,
     /// No key to judge a provisioning token with.
     #[error(
-        "a provisioning token that no issuer can have signed was presented and plugin.choria.network.provisioning.signer_cert is not set"
+        "a provisioning token that no issuer can have signed was presented and \
+         plugin.choria.network.provisioning.signer_cert is not set"
     )]
     NoProvisioningSigner,
     /// The key for provisioning tokens cannot be read.
@@ -110,7 +117,8 @@ pub enum Reason {
     ProvisioningSigner(#[source] SignerUnavailable),
     /// The provisioning token does not verify.
     #[error(
-        "the provisioning token is refused: {0}; trusted keys are set by plugin.security.issuer.* and plugin.choria.network.provisioning.signer_cert"
+        "the provisioning token is refused: {0}; trusted keys are set by plugin.security.issuer.* and \
+         plugin.choria.network.provisioning.signer_cert"
     )]
     ProvisioningToken(#[source] Invalid),
 }

@@ -238,7 +238,8 @@ impl Reader<'_> {
                 Ok(IpAddr::V4(address)) if address.is_loopback() => Some(format!("{address}:{port}")),
                 Ok(IpAddr::V6(address)) if address.is_loopback() => Some(format!("[{address}]:{port}")),
                 _ => {
-                    let rule = "this broker serves statistics on a loopback address only; set it to 127.0.0.1, or remove plugin.choria.stats_port";
+                    let rule = "this broker serves statistics on a loopback address only; set it to 127.0.0.1, or \
+                        remove plugin.choria.stats_port";
                     self.problem(keys::STATS_ADDRESS.name(), rule);
                     None
                 }
@@ -255,7 +256,8 @@ impl Reader<'_> {
                 let text = self.config.raw(&key).map(str::to_owned);
                 if text.as_deref().is_none_or(|text| !is_mapping_subject(text)) {
                     let rule = format!(
-                        "the mapping {name} needs a subject here: no space, quote or backslash, no empty part between dots"
+                        "the mapping {name} needs a subject here: no space, quote or backslash, no empty part \
+                         between dots"
                     );
                     self.problem(&key, rule);
                 }

@@ -23,7 +23,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Trust> {
         return issuers(reader).map(Trust::Issuers);
     }
     if config.get(clients).is_empty() && config.get(servers).is_empty() {
-        let rule = "no token could be trusted; name the organization issuers, or set plugin.choria.network.client_signer_cert and server_signer_cert";
+        let rule = "no token could be trusted; name the organization issuers, or set \
+            plugin.choria.network.client_signer_cert and server_signer_cert";
         reader.problem(keys::SECURITY_ISSUER_NAMES.name(), rule);
         return None;
     }

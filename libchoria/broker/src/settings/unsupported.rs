@@ -56,5 +56,6 @@ pub(super) fn check(reader: &mut Reader<'_>) {
 }
 
 fn refuse(reader: &mut Reader<'_>, key: &str, what: &str) {
-    reader.problem(key, format!("{what} not supported by this broker; remove the setting, or run this broker with the existing implementation"));
+    let advice = "remove the setting, or run this broker with the existing implementation";
+    reader.problem(key, format!("{what} not supported by this broker; {advice}"));
 }
