@@ -35,11 +35,15 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs the Choria Broker
+    #[command(subcommand)]
+    Broker(commands::broker::Broker),
     /// Shows how this program was built
     Buildinfo(commands::buildinfo::BuildinfoArguments),
     Completion(commands::completion::CompletionArguments),
     #[command(name = "discover", visible_alias = "find")]
     Discover(commands::find::FindArguments),
+    Emulate(commands::emulate::EmulateArguments),
     Facts(commands::facts::FactsArguments),
     Inventory(commands::inventory::InventoryArguments),
     /// Creates, shows and checks tokens and keys
@@ -49,6 +53,7 @@ enum Command {
     Ping(commands::ping::PingArguments),
     #[command(visible_aliases = ["rpc", "request"])]
     Req(Box<commands::req::ReqArguments>),
+    Server(commands::server::ServerCommand),
     /// Utilities
     #[command(subcommand, alias = "t")]
     Tool(commands::tool::Tool),
@@ -62,15 +67,18 @@ fn main() -> ExitCode {
     let Some(command) = arguments.command else { return commands::help::<Arguments>() };
     let global = arguments.global;
     let result = match command {
+        Command::Broker(command) => commands::broker::run(command, global),
         Command::Buildinfo(arguments) => commands::buildinfo::run(&arguments),
         Command::Completion(arguments) => commands::completion::run::<Arguments>(&arguments),
         Command::Discover(arguments) => commands::find::run(&arguments, &global),
+        Command::Emulate(arguments) => commands::emulate::run(arguments, &global),
         Command::Facts(arguments) => commands::facts::run(&arguments, &global),
         Command::Inventory(arguments) => commands::inventory::run(arguments, &global),
         Command::Jwt(arguments) => commands::jwt::run(arguments),
         Command::Man(arguments) => commands::man::run::<Arguments>(&arguments),
         Command::Ping(arguments) => commands::ping::run(&arguments, &global),
         Command::Req(arguments) => commands::req::run(&arguments, &global),
+        Command::Server(command) => Ok(commands::server::run(command, global)),
         Command::Tool(tool) => commands::tool::run(tool, &global),
     };
     commands::finish(result)

@@ -120,7 +120,10 @@ pub(crate) fn block_on<Output>(work: impl Future<Output = anyhow::Result<Output>
 }
 
 /// The settings of a client: those in the file named on the command line, else in the first one of the search path.
-fn settings(global: &Global) -> anyhow::Result<Settings> {
+///
+/// # Errors
+/// When a file cannot be read, or with everything that is wrong in them.
+pub(crate) fn settings(global: &Global) -> anyhow::Result<Settings> {
     let environment = SystemEnvironment;
     let working_directory = std::env::current_dir().context("could not determine the working directory")?;
     let file = global.config.clone().unwrap_or_else(|| config::find_client_config(&environment));

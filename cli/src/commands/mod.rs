@@ -1,7 +1,9 @@
 //! One module per command; what they share about usage errors and exit codes.
 
+pub(crate) mod broker;
 pub(crate) mod buildinfo;
 pub(crate) mod completion;
+pub(crate) mod emulate;
 pub(crate) mod facts;
 pub(crate) mod find;
 pub(crate) mod inventory;
@@ -9,6 +11,7 @@ pub(crate) mod jwt;
 pub(crate) mod man;
 pub(crate) mod ping;
 pub(crate) mod req;
+pub(crate) mod server;
 pub(crate) mod tool;
 
 use clap::CommandFactory;
