@@ -23,7 +23,7 @@ pub struct Metrics {
 pub struct Snapshot {
     /// Connections allowed.
     pub allowed: u64,
-    /// Connections denied, by [`crate::Reason::label`].
+    /// Connections denied, by [`crate::decision::Reason::label`].
     pub denied: BTreeMap<&'static str, u64>,
     /// Questions that waited too long and were denied without a decision.
     pub late: u64,
