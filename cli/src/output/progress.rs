@@ -59,8 +59,8 @@ fn line(done: usize, total: usize, took: Option<Duration>, width: usize, palette
     let colour = if done < total { Colour::Red } else { Colour::Green };
     let count = palette.paint(colour, format!("{done} / {total}"));
     let took = took.map_or_else(|| "---".to_owned(), |took| whole_seconds(took.as_secs()));
-    let filled = if total == 0 { width } else { width * shown / total };
-    let percent = if total == 0 { 100 } else { (200 * shown + total) / (2 * total) };
+    let filled = (width * shown).checked_div(total).unwrap_or(width);
+    let percent = (200 * shown + total).checked_div(2 * total).unwrap_or(100);
     format!("{count} {took:>5} {} {percent:>3}%", cells(filled, width))
 }
 

@@ -10,7 +10,6 @@ use rpc::aggregate::Summaries;
 use rpc::ddl::{Action, AgentDdl, embedded};
 use rpc::stats::Stats;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use std::time::{Duration, SystemTime};
 use time::OffsetDateTime;
@@ -145,54 +144,42 @@ fn summaries_as_text() {
 #[test]
 fn answers_as_text() {
     let folder = Folder::open("cli");
-    let request = |body: &str, took: &str, date: &str| {
-        let data = serde_json::json!({
-            "body": body, "duration": 1, "statuscode": 200,
-            "headers": {"Server": ["SimpleHTTP/0.6 Python/3.11.7"], "Date": [date],
-                "Content-Length": ["26"], "Content-Type": ["text/html"],
-                "Last-Modified": ["Wed, 26 Mar 2025 17:37:50 GMT"]}
-        });
-        data.to_string().replace("\"duration\":1", &format!("\"duration\":{took}"))
-    };
-    let rows: [(&str, &str, &str, Vec<(&str, String)>); 2] = [
-        (
-            "tour-04-req-ping.stdout.txt",
-            "rpcutil",
-            "ping",
-            ["s3", "s2", "s1"].map(|node| (node, r#"{"pong":1795252651}"#.to_owned())).into(),
-        ),
-        (
-            "tour-06-requests.stdout.txt",
-            "requests",
-            "request",
-            [("s1", "0.013370742"), ("s3", "0.010232742"), ("s2", "0.003065612")]
-                .map(|(node, took)| (node, request("Choria plugins repository", took, "Sat, 21 Nov 2026 09:17:32 GMT")))
-                .into(),
-        ),
-    ];
     let mut tally = Tally::new("cli: answers as text");
-    for (file, agent, action, answers) in rows {
-        tally.case(file, || {
-            let ddl = document(&folder, agent);
-            let action = ddl.action(action).map_err(|error| error.to_string())?;
-            let style = Style { show: Show::Ddl, verbose: false, palette: Palette::PLAIN };
-            let mut out = Vec::new();
-            let mut summaries = Summaries::new(action);
-            for (node, data) in answers {
-                let sender: Identity = format!("{node}.choria.local").parse().expect("an identity");
-                let data: Value = serde_json::from_str(&data).expect("data");
-                let body = ReplyBody::ok(&action.name, &data).expect("a body");
-                summaries.add(&data);
-                let one = Answer { sender: &sender, body: &body, time: SystemTime::UNIX_EPOCH };
-                answer(&mut out, action, one, style).expect("written");
-            }
-            summary::texts(&mut out, action, &summaries, Palette::PLAIN).expect("written");
-            let expected = without_bar(&folder.text(file));
-            let expected = expected.split_once("\n\nFinished").ok_or("no footer")?.0;
-            same(&String::from_utf8(out).expect("UTF-8"), &format!("{expected}\n"))
-        });
-    }
+    let pings = ["s3", "s2", "s1"].map(|node| (node, r#"{"pong":1795252651}"#.to_owned()));
+    tally.case("tour-04-req-ping", || same_text(&folder, "tour-04-req-ping.stdout.txt", ("rpcutil", "ping"), &pings));
+    let downloads = [("s1", "0.013370742"), ("s3", "0.010232742"), ("s2", "0.003065612")];
+    let downloads = downloads.map(|(node, took)| (node, download(took)));
+    tally.case("tour-06-requests", || {
+        same_text(&folder, "tour-06-requests.stdout.txt", ("requests", "request"), &downloads)
+    });
     tally.finish();
+}
+
+/// What each node answered when all downloaded the same page.
+fn download(took: &str) -> String {
+    let text = r#"{"body": "Choria plugins repository", "duration": TOOK, "statuscode": 200, "headers": {
+        "Server": ["SimpleHTTP/0.6 Python/3.11.7"], "Date": ["Sat, 21 Nov 2026 09:17:32 GMT"],
+        "Content-Length": ["26"], "Content-Type": ["text/html"], "Last-Modified": ["Wed, 26 Mar 2025 17:37:50 GMT"]}}"#;
+    text.replace("TOOK", took)
+}
+
+fn same_text(folder: &Folder, file: &str, asked: (&str, &str), answers: &[(&str, String)]) -> Result<(), String> {
+    let ddl = document(folder, asked.0);
+    let action = ddl.action(asked.1).map_err(|error| error.to_string())?;
+    let style = Style { show: Show::Ddl, verbose: false, palette: Palette::PLAIN };
+    let (mut out, mut summaries) = (Vec::new(), Summaries::new(action));
+    for (node, data) in answers {
+        let sender: Identity = format!("{node}.choria.local").parse().expect("an identity");
+        let body = format!(r#"{{"statuscode": 0, "statusmsg": "OK", "data": {data}}}"#);
+        let body = ReplyBody::parse(body.as_bytes()).expect("a body");
+        summaries.add(&body.value());
+        let one = Answer { sender: &sender, body: &body, time: SystemTime::UNIX_EPOCH };
+        answer(&mut out, action, one, style).expect("written");
+    }
+    summary::texts(&mut out, action, &summaries, Palette::PLAIN).expect("written");
+    let expected = without_bar(&folder.text(file));
+    let expected = expected.split_once("\n\nFinished").ok_or("no footer")?.0;
+    same(&String::from_utf8(out).expect("UTF-8"), &format!("{expected}\n"))
 }
 
 #[test]
