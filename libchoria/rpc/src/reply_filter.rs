@@ -4,7 +4,7 @@ use crate::ReplyBody;
 use expr::{Context, Environment, Program, Value};
 use names::Identity;
 use protocol::facts;
-use protocol::filter::constraint;
+use protocol::filter::{add_time_functions, constraint};
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
@@ -85,6 +85,7 @@ fn context(sender: &Identity, body: &ReplyBody, time: SystemTime) -> Context {
 
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
+    add_time_functions(&mut environment);
     for (number, name) in (0_i64..).zip(STATUS_TESTS) {
         environment
             .add_function(name, move |call| Ok(Value::Bool(call.ctx.get("code") == Some(&Value::Integer(number)))));
@@ -179,7 +180,7 @@ mod tests {
             ("semver(data('version'), '>= 1.4')", true),
             ("semver(data('version'), '^2')", false),
             ("sender() matches '^n1'", true),
-            ("time().Year() == 2026", true),
+            ("time() > date('2026-11-21') && time() < date('2026-11-22')", true),
         ];
         for (text, expected) in rows {
             assert_eq!(decide(text, REPLY), Ok(expected), "{text}");

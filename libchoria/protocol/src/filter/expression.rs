@@ -3,6 +3,7 @@
 use super::compare::FactTest;
 use super::constraint;
 use super::guard::{self, Outline};
+use super::moments::add_time_functions;
 use super::needle::{Case, Needle};
 use super::{DataNeed, NodeView};
 use crate::facts;
@@ -182,6 +183,7 @@ fn is_builtin(name: &str) -> bool {
 /// The language, our functions, the built-in data providers and those named.
 fn environment<'n>(providers: impl Iterator<Item = &'n str>) -> Environment<'static> {
     let mut environment = Environment::new();
+    add_time_functions(&mut environment);
     environment.add_function("with", |call| {
         let text = only_text("with", &call.args)?;
         match call.ctx.get(&format!("{WITH}{text}")) {

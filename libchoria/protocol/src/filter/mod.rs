@@ -13,12 +13,14 @@ mod compiled;
 pub mod constraint;
 mod expression;
 mod guard;
+mod moments;
 mod needle;
 mod text;
 mod wire;
 
 pub use compare::NotComparable;
 pub use compiled::{CompiledFilter, DataAnswers, DataNeed, FilterError, NodeView};
+pub use moments::add_time_functions;
 pub use text::InvalidFact;
 
 use serde::{Deserialize, Serialize, Serializer};

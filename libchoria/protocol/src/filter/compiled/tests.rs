@@ -141,7 +141,7 @@ fn expressions_see_the_node() {
         ("$env.agents[0] == 'discovery'", Some(true)),
         ("filter([{'a': 1}, {'a': 2}], .a > 1) | len() == 1", Some(true)),
         ("type(facts) != 'nil'", Some(true)),
-        ("now().Year() > 2000", Some(true)),
+        ("now() > date('2020-01-01')", Some(true)),
         ("1..9999999999 == nil", None),
         ("{a: any(groupBy())} == nil", None),
         ("fact('os').family.b.c.d == nil", None),
