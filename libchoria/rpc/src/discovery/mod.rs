@@ -3,16 +3,22 @@
 //! | module | holds |
 //! |---|---|
 //! | here | [`DiscoveryArguments`] from flags, [`Discovery`]: the method that follows from them |
+//! | [`external`] | nodes found by a program of the user's |
+//! | [`inventory`] | nodes of an inventory file |
 //! | [`flatfile`] | nodes listed in a file, or in the results of an earlier request |
 //!
 //! Broadcast discovery is [`Client::ping`], each node once.
 
+pub mod external;
 pub mod flatfile;
+pub mod inventory;
 
 use crate::client::{Client, PingOptions, RequestError};
 use crate::plan::unique;
 use config::{Settings, keys};
+use external::{External, ExternalError};
 use flatfile::{FlatFile, FlatFileError, Format, Source};
+use inventory::{Inventory, InventoryError};
 use names::{Collective, Identity, InvalidName};
 use protocol::Filter;
 use std::collections::BTreeMap;
@@ -69,6 +75,15 @@ pub enum DiscoveryError {
     /// The list of nodes cannot be used.
     #[error(transparent)]
     FlatFile(#[from] FlatFileError),
+    /// An inventory is wanted and none is named.
+    #[error("no discovery source file specified: set plugin.choria.discovery.inventory.source or give --do file=FILE")]
+    NoInventory,
+    /// The inventory cannot be used.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    /// The program found none.
+    #[error(transparent)]
+    External(#[from] ExternalError),
     /// A name given with `-I` is not the name of a node.
     #[error("the identity filter cannot match: {0}")]
     Identity(#[from] InvalidName),
@@ -81,6 +96,8 @@ pub enum DiscoveryError {
 enum Method {
     Broadcast(PingOptions),
     FlatFile(FlatFile),
+    Inventory(Inventory, Collective),
+    External { program: External, collective: Collective, federations: Vec<String> },
 }
 
 impl DiscoveryArguments {
@@ -108,19 +125,22 @@ impl DiscoveryArguments {
         let method = match word {
             word if BROADCAST.contains(&word) => self.broadcast(settings),
             "flatfile" | "file" => Method::FlatFile(self.flat_file(settings)?),
-            "choria" | "puppetdb" | "external" | "inventory" => {
-                return Err(DiscoveryError::NotAvailable { word: word.to_owned() });
-            }
+            "inventory" => Method::Inventory(self.inventory(settings)?, self.collective(settings)),
+            "external" => Method::External {
+                program: self.external(settings)?,
+                collective: self.collective(settings),
+                federations: settings.get(keys::FEDERATION_COLLECTIVES).to_vec(),
+            },
+            "choria" | "puppetdb" => return Err(DiscoveryError::NotAvailable { word: word.to_owned() }),
             word => return Err(DiscoveryError::UnknownMethod { word: word.to_owned() }),
         };
         Ok(Discovery { word: word.to_owned(), method })
     }
 
     fn broadcast(&self, settings: &Settings) -> Method {
-        let seconds = u64::try_from(settings.get(keys::DISCOVERY_TIMEOUT)).unwrap_or_default();
         Method::Broadcast(PingOptions {
             collective: self.collective.clone(),
-            timeout: self.timeout.unwrap_or(Duration::from_secs(seconds)),
+            timeout: self.timeout(settings),
             windowed: self.windowed || settings.get(keys::DISCOVERY_BROADCAST_WINDOWED_TIMEOUT),
         })
     }
@@ -128,9 +148,34 @@ impl DiscoveryArguments {
     fn flat_file(&self, settings: &Settings) -> Result<FlatFile, DiscoveryError> {
         let options = self.options(settings);
         let path = options.get("file").ok_or(DiscoveryError::NoSource)?;
-        let list = FlatFile::at(PathBuf::from(path));
+        let list = FlatFile::at(expand_home(path));
         let format = options.get("format").map_or(list.format, |word| word.parse().unwrap_or(list.format));
         Ok(FlatFile { format, query: options.get("filter").cloned(), ..list })
+    }
+
+    fn inventory(&self, settings: &Settings) -> Result<Inventory, DiscoveryError> {
+        let options = self.options(settings);
+        let configured = || settings.get(keys::DISCOVERY_INVENTORY_SOURCE);
+        let path =
+            options.get("file").map(|path| expand_home(path)).or_else(configured).ok_or(DiscoveryError::NoInventory)?;
+        Ok(Inventory { path, strict: !options.contains_key("novalidate") })
+    }
+
+    fn external(&self, settings: &Settings) -> Result<External, DiscoveryError> {
+        let mut options = self.options(settings);
+        let given = options.remove("command").filter(|command| !command.is_empty());
+        let configured = || settings.raw(keys::DISCOVERY_EXTERNAL_COMMAND.name()).map(str::to_owned);
+        let command = given.or_else(configured).unwrap_or_default();
+        Ok(External::new(&command, options, self.timeout(settings))?)
+    }
+
+    fn timeout(&self, settings: &Settings) -> Duration {
+        let seconds = u64::try_from(settings.get(keys::DISCOVERY_TIMEOUT)).unwrap_or_default();
+        self.timeout.unwrap_or(Duration::from_secs(seconds))
+    }
+
+    fn collective(&self, settings: &Settings) -> Collective {
+        self.collective.clone().unwrap_or_else(|| settings.main_collective().clone())
     }
 
     /// The options given, else the lines `name=value` of `default_discovery_options`; other lines are overlooked.
@@ -153,8 +198,8 @@ impl Discovery {
         &self.word
     }
 
-    /// The nodes, when they can be told without asking any: from a list, or because the filter names them all. `None`
-    /// when the fleet must be asked, see [`Discovery::nodes`].
+    /// The nodes, when they can be told at once: from a file, or because the filter names them all. `None` when the fleet
+    /// or a program must be asked, see [`Discovery::nodes`].
     ///
     /// # Errors
     /// When the list cannot be used, or a name is none.
@@ -162,6 +207,8 @@ impl Discovery {
         match &self.method {
             Method::FlatFile(list) => Ok(Some(list.nodes(filter)?)),
             Method::Broadcast(_) => Ok(named(filter).transpose()?),
+            Method::Inventory(inventory, collective) => Ok(Some(inventory.nodes(filter, collective)?)),
+            Method::External { .. } => Ok(None),
         }
     }
 
@@ -170,10 +217,15 @@ impl Discovery {
     /// # Errors
     /// As [`Discovery::offline`], and when the fleet cannot be asked.
     pub async fn nodes(&self, client: &Client, filter: &Filter) -> Result<Vec<Identity>, DiscoveryError> {
-        match (&self.method, self.offline(filter)?) {
-            (_, Some(nodes)) => Ok(nodes),
-            (Method::FlatFile(_), None) => Ok(Vec::new()),
-            (Method::Broadcast(options), None) => Ok(broadcast(client, filter, options).await?),
+        if let Some(nodes) = self.offline(filter)? {
+            return Ok(nodes);
+        }
+        match &self.method {
+            Method::Broadcast(options) => Ok(broadcast(client, filter, options).await?),
+            Method::External { program, collective, federations } => {
+                Ok(program.nodes(filter, collective, federations).await?)
+            }
+            Method::FlatFile(_) | Method::Inventory(..) => Ok(Vec::new()),
         }
     }
 }
@@ -202,11 +254,19 @@ fn named(filter: &Filter) -> Option<Result<Vec<Identity>, InvalidName>> {
     Some(filter.identities.iter().map(|identity| identity.parse()).collect::<Result<Vec<_>, _>>().map(unique))
 }
 
+/// The path in an option: shells do not expand a `~` behind `file=`.
+fn expand_home(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => PathBuf::from(path),
+    }
+}
+
 /// The words for asking the fleet itself.
 const BROADCAST: [&str; 2] = ["broadcast", "mc"];
 
 /// The words that can be used.
-const METHODS: [&str; 4] = ["broadcast", "mc", "flatfile", "file"];
+const METHODS: [&str; 6] = ["broadcast", "mc", "flatfile", "file", "external", "inventory"];
 
 #[cfg(test)]
 mod tests {
