@@ -134,3 +134,42 @@ fn padded(out: &mut impl Write, words: &[String], columns: usize, width: usize) 
 fn nullable<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::Transport;
+    use rpc::ReplyBody;
+    use serde::de::DeserializeOwned;
+    use vectors::Folder;
+
+    fn recorded<Outputs: DeserializeOwned>(file: &str) -> Outputs {
+        let transport = Transport::parse(&Folder::open("rpc").read(file)).expect("a message");
+        let reply = transport.secure_reply().and_then(|secure| secure.unverified_reply()).expect("a reply");
+        let body = ReplyBody::parse(&reply.payload).expect("a body");
+        serde_json::from_str(body.data.get()).expect("outputs")
+    }
+
+    #[test]
+    fn the_recorded_answers_make_the_recorded_page() {
+        let inventory: Inventory = recorded("reply-rpcutil-inventory-2940.json");
+        let mut statistics: Statistics = recorded("reply-rpcutil-daemon_stats-2968.json");
+        // The page is that of a second run: two requests later.
+        for counter in [&mut statistics.total, &mut statistics.passed, &mut statistics.replies] {
+            *counter += 2;
+        }
+        let mut out = Vec::new();
+        write(&mut out, "s1.choria.local", &inventory, &statistics, true).expect("written");
+        let expected = Folder::open("cli").text("tour-02-inventory.stdout.txt");
+        assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+
+    #[test]
+    fn a_node_with_nothing_has_a_page_too() {
+        let inventory: Inventory = serde_json::from_str(r#"{"agents": null, "facts": {}}"#).expect("outputs");
+        let mut out = Vec::new();
+        write(&mut out, "n1", &inventory, &Statistics::default(), true).expect("written");
+        let text = String::from_utf8_lossy(&out);
+        assert!(text.contains("\n  Agents:\n\n\n  Tagged Classes:\n\n\n  Facts:\n\n    {}\n\n"), "{text}");
+    }
+}
