@@ -44,7 +44,7 @@ pub(crate) fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
 }
 
 /// An error and its causes in one line. Many errors name their cause themselves; it is not said twice.
-fn sentence(error: &anyhow::Error) -> String {
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
         if text.is_empty() {

@@ -6,6 +6,7 @@ mod report;
 mod watch;
 
 use crate::Global;
+use crate::commands::sentence;
 use crate::fleet::{Found, Search, exit_code, or_idle};
 use crate::output::colour::Palette;
 use crate::output::sink::Sink;
@@ -43,16 +44,16 @@ struct Prepared<'a> {
 
 /// Checks everything that can be checked, then asks the nodes and writes their answers.
 pub(crate) fn run(arguments: &ReqArguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let result = prepare_and_ask(arguments, global);
+    let mut out = arguments.sink()?;
+    let result = prepare_and_ask(arguments, global, &mut out);
     if let (true, Err(error)) = (arguments.form.jsonl, &result) {
-        let mut out = arguments.sink()?;
-        writeln!(out, "{}", Line::Error(&format!("{error:#}")).to_json())?;
+        writeln!(out, "{}", Line::Error(&sentence(error)).to_json())?;
         out.settle()?;
     }
     result
 }
 
-fn prepare_and_ask(arguments: &ReqArguments, global: &Global) -> anyhow::Result<ExitCode> {
+fn prepare_and_ask(arguments: &ReqArguments, global: &Global, out: &mut Sink) -> anyhow::Result<ExitCode> {
     let machine_readable = arguments.form.json || arguments.form.jsonl;
     let session = Session::open(global, &arguments.connect, if machine_readable { Talk::Least } else { Talk::Normal })?;
     let ddl = session.library().agent(&arguments.agent)?;
@@ -61,8 +62,8 @@ fn prepare_and_ask(arguments: &ReqArguments, global: &Global) -> anyhow::Result<
     block_on(async {
         let client = session.client().await?;
         match &arguments.pace.reply_to {
-            Some(subject) => prepared.send(&client, subject).await,
-            None => prepared.ask(&client).await,
+            Some(subject) => prepared.send(&client, subject, out).await,
+            None => prepared.ask(&client, out).await,
         }
     })
 }
@@ -89,30 +90,29 @@ impl<'a> Prepared<'a> {
     }
 
     /// Has the answers sent elsewhere and prints the id of the request.
-    async fn send(&self, client: &Client, subject: &str) -> anyhow::Result<ExitCode> {
+    async fn send(&self, client: &Client, subject: &str, out: &mut Sink) -> anyhow::Result<ExitCode> {
         let found = self.find(client).await?;
         let (call, _) = self.call(found)?;
         let id = client.send(&call, subject).await.context("could not perform request")?;
-        let mut out = Sink::stdout();
         writeln!(out, "{id}")?;
         out.settle()?;
         Ok(ExitCode::SUCCESS)
     }
 
     /// Asks and writes the answers.
-    async fn ask(&self, client: &Client) -> anyhow::Result<ExitCode> {
+    async fn ask(&self, client: &Client, out: &mut Sink) -> anyhow::Result<ExitCode> {
         let (form, word) = (&self.arguments.form, self.search.as_ref().map_or("", Search::word));
-        if form.jsonl && self.search.is_some() {
-            writeln!(io::stdout(), "{}", Line::Discovery { method: word, found: None }.to_json())?;
+        let palette = if form.output_file.is_some() { Palette::PLAIN } else { self.session.palette(&io::stdout()) };
+        let mut report = Report::new(self.ddl, self.action, form, palette, out)?;
+        if self.search.is_some() {
+            report.finding(word)?;
         }
         let talks = !(form.json || form.jsonl || form.senders);
         let found = self.find_aloud(client, talks).await?;
         let took = found.took;
         let (call, count) = self.call(found)?;
-
-        let palette = if form.output_file.is_some() { Palette::PLAIN } else { self.session.palette(&io::stdout()) };
-        let mut report = Report::new(self.ddl, self.action, form, palette, self.arguments.sink()?)?;
         report.found(word, count, took)?;
+
         let watch = (talks && !form.no_progress).then(|| Watch::start(self.session, &call, count)).transpose()?;
         let shares_terminal = form.output_file.is_none() && io::IsTerminal::is_terminal(&io::stdout());
         if shares_terminal && watch.as_ref().is_some_and(Watch::is_drawn) {

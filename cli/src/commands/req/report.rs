@@ -25,7 +25,7 @@ pub(super) struct Report<'a> {
     summaries: Summaries,
     /// Answers that wait to be sorted.
     unsorted: Option<Vec<NodeReply>>,
-    out: Sink,
+    out: &'a mut Sink,
 }
 
 #[derive(Debug)]
@@ -38,7 +38,7 @@ enum Writer {
 }
 
 impl<'a> Report<'a> {
-    /// A report in the form the flags ask for. A JSON document begins now.
+    /// A report in the form the flags ask for. Nothing is handed on before the nodes are found.
     ///
     /// # Errors
     /// Those of `out`.
@@ -47,12 +47,12 @@ impl<'a> Report<'a> {
         action: &'a Action,
         form: &Form,
         palette: Palette,
-        mut out: Sink,
+        out: &'a mut Sink,
     ) -> io::Result<Self> {
         let writer = if form.senders {
             Writer::Senders { names: Vec::new(), json: form.json }
         } else if form.json {
-            Writer::Json(Document::begin(&mut out, &ddl.metadata.name, &action.name)?)
+            Writer::Json(Document::begin(out, &ddl.metadata.name, &action.name)?)
         } else if form.jsonl {
             Writer::Lines
         } else if form.table {
@@ -62,6 +62,18 @@ impl<'a> Report<'a> {
         };
         let unsorted = form.sort.then(Vec::new);
         Ok(Self { action, writer, summaries: Summaries::new(action), unsorted, out })
+    }
+
+    /// The nodes are about to be found; only JSON lines tell.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub(super) fn finding(&mut self, method: &str) -> io::Result<()> {
+        if matches!(self.writer, Writer::Lines) {
+            writeln!(self.out, "{}", Line::Discovery { method, found: None }.to_json())?;
+            self.out.idle()?;
+        }
+        Ok(())
     }
 
     /// The nodes were found; only JSON lines tell.
@@ -110,7 +122,7 @@ impl<'a> Report<'a> {
         let mut replies = self.unsorted.take().unwrap_or_default();
         replies.sort_by(|a, b| a.sender().cmp(b.sender()));
         replies.iter().try_for_each(|reply| self.write(reply))?;
-        let out = &mut self.out;
+        let out = self.out;
         match self.writer {
             Writer::Json(document) => document.finish(out, stats, &self.summaries)?,
             Writer::Lines => {
@@ -130,7 +142,7 @@ impl<'a> Report<'a> {
                 }
             }
         }
-        self.out.settle()
+        out.settle()
     }
 
     fn write(&mut self, reply: &NodeReply) -> io::Result<()> {
@@ -139,8 +151,8 @@ impl<'a> Report<'a> {
             self.summaries.add(&completed(self.action, answer));
         }
         match &mut self.writer {
-            Writer::Text(style) => text::answer(&mut self.out, self.action, answer, *style),
-            Writer::Json(document) => document.answer(&mut self.out, answer),
+            Writer::Text(style) => text::answer(self.out, self.action, answer, *style),
+            Writer::Json(document) => document.answer(self.out, answer),
             Writer::Lines => {
                 let entry = ReplyEntry::new(answer.sender, answer.body, answer.time);
                 let document = reply.reply.encode();
