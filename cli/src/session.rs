@@ -95,7 +95,7 @@ impl Session {
             Ok(connection) => connection,
             Err(error) => return Err(self.explain(error)),
         };
-        Ok(Client::new(connection, self.provider.clone(), self.provider.signer(), &self.settings))
+        Ok(Client::from_settings(connection, self.provider.clone(), &self.settings)?)
     }
 
     /// A broker that refuses a login does not say which file it came from.

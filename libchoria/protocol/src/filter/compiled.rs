@@ -126,6 +126,17 @@ impl CompiledFilter<'_> {
         }
     }
 
+    /// Whether every compound filter is an expression, for who makes a filter: nodes only fall silent over one that is
+    /// none.
+    ///
+    /// # Errors
+    /// The first one that is none.
+    pub fn check(&self) -> Result<(), FilterError> {
+        let Compounds::Expressions(expressions) = &self.compound else { return Ok(()) };
+        let wrong = expressions.iter().find_map(|(text, expression)| Some((text, expression.as_ref().err()?)));
+        wrong.map_or(Ok(()), |(text, why)| Err(FilterError::expression(text, why)))
+    }
+
     /// Whether the node matches: one identity, and all agents, classes, facts, and the compound score; in this order,
     /// each only when the filter names any.
     ///
@@ -151,6 +162,12 @@ impl CompiledFilter<'_> {
     }
 }
 
+impl FilterError {
+    fn expression(text: &str, why: &str) -> Self {
+        Self::Expression { text: text.chars().take(256).collect(), why: why.to_owned() }
+    }
+}
+
 impl Compounds<'_> {
     /// Each true adds one, each false takes one away: more must be true than false. So two true and one false match,
     /// which existing servers decide the same way.
@@ -162,10 +179,9 @@ impl Compounds<'_> {
         };
         let mut score = 0;
         for (text, expression) in expressions {
-            let failed =
-                |why: &str| FilterError::Expression { text: text.chars().take(256).collect(), why: why.to_owned() };
-            let expression = expression.as_ref().map_err(|why| failed(why))?;
-            score += if expression.matches(view).map_err(|why| failed(&why))? { 1 } else { -1 };
+            let expression = expression.as_ref().map_err(|why| FilterError::expression(text, why))?;
+            let matched = expression.matches(view).map_err(|why| FilterError::expression(text, &why))?;
+            score += if matched { 1 } else { -1 };
         }
         Ok(score > 0)
     }

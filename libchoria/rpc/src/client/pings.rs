@@ -46,6 +46,9 @@ impl Client {
         let collective = self.collective(options.collective.as_ref())?;
         let agent = DISCOVERY_AGENT.parse()?;
         self.check_filter(&agent, filter, false)?;
+        if let Err(error) = filter.compile().check() {
+            tracing::warn!("{error}; nodes that find the same will not answer");
+        }
         let id = self.new_id();
         let caller = self.0.provider.caller();
         let reply_to = subjects::reply(collective, caller, &id);

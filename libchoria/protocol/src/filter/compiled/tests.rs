@@ -1,5 +1,6 @@
 use super::*;
 use crate::facts::FactFile;
+use crate::filter::Compound;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -159,6 +160,16 @@ fn failures_name_the_expression_and_the_reason() {
         error,
         "compound filter \"reduce(agents, #acc)\" cannot be evaluated: `reduce` stands 1 times in it, at most 0 are accepted in a filter"
     );
+}
+
+#[test]
+fn whoever_makes_a_filter_can_check_its_expressions() {
+    let rows = [("with('apache')", true), ("fact('cpus') > ", false), ("1 == 1", true)];
+    for (text, expected) in rows {
+        let filter = crate::Filter { compound: vec![Compound::Expression(text.to_owned())], ..Default::default() };
+        let checked = filter.compile().check();
+        assert_eq!(checked.is_ok(), expected, "{text}: {checked:?}");
+    }
 }
 
 proptest! {
