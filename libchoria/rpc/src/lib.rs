@@ -1,5 +1,17 @@
 //! Remote procedure calls: bodies, DDL documents, discovery, and the client that asks a fleet and gathers its answers.
 //!
+//! | module | holds |
+//! |---|---|
+//! | [`body`], `status` | what is asked and answered: [`RequestBody`], [`ReplyBody`], [`StatusCode`] |
+//! | [`ddl`] | what agents can do: documents, finding them, inputs from text, validation |
+//! | `filter_arguments`, [`discovery`] | from flags to filters, from filters to nodes |
+//! | [`plan`], [`progress`] | who is asked, and who has answered; no clock, no sockets |
+//! | [`client`] | requests, services and pings over one connection |
+//! | [`stats`], [`aggregate`], [`reply_filter`] | what the answers come to |
+//! | [`document`], [`json_text`], [`chart`], [`number`] | results as JSON and text |
+//! | [`suggest`] | "did you mean" |
+//! | `service`, `signer` | services the client itself asks: signatures, documents |
+//!
 //! The signed envelopes belong to *protocol* and *security*, the connection to *network*, agents to *agents*.
 
 pub mod aggregate;

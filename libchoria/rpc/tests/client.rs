@@ -241,6 +241,32 @@ async fn requests_can_be_answered_elsewhere() {
 }
 
 #[tokio::test]
+async fn federated_requests_name_their_targets() {
+    let broker = Broker::start(|_, _| vec![]).await;
+    let client = client(&broker, Trust::Nobody, &[("plugin.choria.federation.collectives", "malta, london")]).await;
+    let names: Vec<String> = (0..201).map(|number| format!("n{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let outcome = outcome(&client, ping(nodes(&names, None), 300)).await;
+    assert_eq!(outcome.stats().silent.len(), 201);
+
+    let published = broker.published();
+    let (malta, london) = ("choria.federation.malta.federation", "choria.federation.london.federation");
+    assert_eq!(broker.subjects(), [malta, london, malta, london]);
+    let mut targets = Vec::new();
+    for (subject, payload) in &published {
+        let headers = protocol::Transport::parse(payload).expect("a message").headers;
+        let federation = headers.federation.expect("a federation header");
+        assert_eq!(federation.request.as_deref(), Some(outcome.stats().request.as_str()));
+        assert!(headers.reply_to.expect("a reply subject").starts_with("mcollective.reply."));
+        if subject == malta {
+            targets.push(federation.targets);
+        }
+    }
+    assert_eq!(targets.iter().map(Vec::len).collect::<Vec<_>>(), [200, 1]);
+    assert_eq!((targets[0][0].as_str(), targets[1][0].as_str()), ("mcollective.node.n0", "mcollective.node.n200"));
+}
+
+#[tokio::test]
 async fn what_the_configuration_forbids_is_refused_before_it_is_sent() {
     let broker = Broker::start(|_, _| vec![]).await;
     let client = client(&broker, Trust::Nobody, &[("plugin.choria.require_client_filter", "1")]).await;
