@@ -4,11 +4,13 @@ mod commands;
 mod duration;
 mod filters;
 mod fleet;
+mod later;
 mod output;
 mod session;
 mod standard_input;
 
 use clap::{Parser, Subcommand};
+use later::Later;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,27 +38,35 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs the Choria Broker
-    #[command(subcommand)]
-    Broker(commands::broker::Broker),
+    Broker(Later<commands::broker::BrokerCommand>),
     /// Shows how this program was built
-    Buildinfo(commands::buildinfo::BuildinfoArguments),
-    Completion(commands::completion::CompletionArguments),
-    #[command(name = "discover", visible_alias = "find")]
-    Discover(commands::find::FindArguments),
-    Emulate(commands::emulate::EmulateArguments),
-    Facts(commands::facts::FactsArguments),
-    Inventory(commands::inventory::InventoryArguments),
+    Buildinfo(Later<commands::buildinfo::BuildinfoArguments>),
+    /// Prints a script that teaches a shell this command line
+    Completion(Later<commands::completion::CompletionArguments>),
+    /// Prints the names of the nodes that match
+    #[command(visible_alias = "find")]
+    Discover(Later<commands::find::FindArguments>),
+    /// Runs many servers in one process
+    Emulate(Later<commands::emulate::EmulateArguments>),
+    /// Counts the values that nodes have for a fact
+    Facts(Later<commands::facts::FactsArguments>),
+    /// Shows what one node says about itself, or how many nodes each collective has
+    Inventory(Later<commands::inventory::InventoryArguments>),
     /// Creates, shows and checks tokens and keys
-    Jwt(commands::jwt::Jwt),
+    Jwt(Later<commands::jwt::Jwt>),
+    /// Writes manual pages
     #[command(hide = true)]
-    Man(commands::man::ManArguments),
-    Ping(commands::ping::PingArguments),
+    Man(Later<commands::man::ManArguments>),
+    /// Asks every node for a sign of life
+    Ping(Later<commands::ping::PingArguments>),
+    /// Invokes an action on nodes and shows what they answer
     #[command(visible_aliases = ["rpc", "request"])]
-    Req(Box<commands::req::ReqArguments>),
-    Server(commands::server::ServerCommand),
+    Req(Box<Later<commands::req::ReqArguments>>),
+    /// Runs the Choria Server
+    Server(Later<commands::server::ServerCommand>),
     /// Utilities
-    #[command(subcommand, alias = "t")]
-    Tool(commands::tool::Tool),
+    #[command(alias = "t")]
+    Tool(Later<commands::tool::ToolCommand>),
 }
 
 fn main() -> ExitCode {
@@ -65,23 +75,25 @@ fn main() -> ExitCode {
         Err(error) => return commands::usage(&error),
     };
     let Some(command) = arguments.command else { return commands::help::<Arguments>() };
-    let global = arguments.global;
-    let result = match command {
-        Command::Broker(command) => commands::broker::run(command, global),
-        Command::Buildinfo(arguments) => commands::buildinfo::run(&arguments),
-        Command::Completion(arguments) => commands::completion::run::<Arguments>(&arguments),
-        Command::Discover(arguments) => commands::find::run(&arguments, &global),
-        Command::Emulate(arguments) => commands::emulate::run(arguments, &global),
-        Command::Facts(arguments) => commands::facts::run(&arguments, &global),
-        Command::Inventory(arguments) => commands::inventory::run(arguments, &global),
-        Command::Jwt(arguments) => commands::jwt::run(arguments),
-        Command::Man(arguments) => commands::man::run::<Arguments>(&arguments),
-        Command::Ping(arguments) => commands::ping::run(&arguments, &global),
-        Command::Req(arguments) => commands::req::run(&arguments, &global),
-        Command::Server(command) => Ok(commands::server::run(command, global)),
-        Command::Tool(tool) => commands::tool::run(tool, &global),
-    };
-    commands::finish(result)
+    commands::finish(run(command, arguments.global))
+}
+
+fn run(command: Command, global: Global) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Broker(Later(command)) => commands::broker::run(command, global),
+        Command::Buildinfo(Later(arguments)) => commands::buildinfo::run(&arguments),
+        Command::Completion(Later(arguments)) => commands::completion::run::<Arguments>(&arguments),
+        Command::Discover(Later(arguments)) => commands::find::run(&arguments, &global),
+        Command::Emulate(Later(arguments)) => commands::emulate::run(arguments, &global),
+        Command::Facts(Later(arguments)) => commands::facts::run(&arguments, &global),
+        Command::Inventory(Later(arguments)) => commands::inventory::run(arguments, &global),
+        Command::Jwt(Later(arguments)) => commands::jwt::run(arguments),
+        Command::Man(Later(arguments)) => commands::man::run::<Arguments>(&arguments),
+        Command::Ping(Later(arguments)) => commands::ping::run(&arguments, &global),
+        Command::Req(arguments) => commands::req::run(&arguments.0, &global),
+        Command::Server(Later(command)) => Ok(commands::server::run(command, global)),
+        Command::Tool(Later(command)) => commands::tool::run(command.tool, &global),
+    }
 }
 
 #[cfg(test)]
@@ -91,6 +103,31 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Arguments::command().debug_assert();
+        let mut command = Arguments::command();
+        command.build();
+        command.debug_assert();
+        let described = command.get_subcommands().filter(|command| command.get_name() != "help");
+        for command in described {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            assert!(!about.is_empty() && !about.ends_with('.'), "{}: {about}", command.get_name());
+        }
+    }
+
+    #[test]
+    fn every_command_has_its_names() {
+        let rows = [
+            (&["find"][..], "discover"),
+            (&["rpc", "a", "b"], "req"),
+            (&["request", "a", "b"], "req"),
+            (&["req", "a", "b", "--config", "x", "--debug"], "req"),
+            (&["server", "--pid", "x"], "server"),
+            (&["server", "run", "--pid", "x"], "server"),
+            (&["t", "config"], "tool"),
+        ];
+        for (words, name) in rows {
+            let matches = Arguments::command().try_get_matches_from([&["choria"], words].concat());
+            let matches = matches.unwrap_or_else(|error| panic!("{words:?}: {error}"));
+            assert_eq!(matches.subcommand_name(), Some(name), "{words:?}");
+        }
     }
 }

@@ -5,7 +5,6 @@ use clap_complete::Shell;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// Prints a completion script; packages install it, others write `source <(choria completion bash)`
 #[derive(clap::Args, Debug)]
 pub(crate) struct CompletionArguments {
     /// The shell

@@ -9,7 +9,6 @@ use crate::session::{Connect, Session, Talk, block_on};
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Prints the names of the nodes that match, one a line; none is no error
 #[derive(clap::Args, Debug)]
 pub(crate) struct FindArguments {
     /// Print a JSON array

@@ -5,7 +5,6 @@ use clap::CommandFactory;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Writes manual pages
 #[derive(clap::Args, Debug)]
 pub(crate) struct ManArguments {
     /// An existing directory for the pages

@@ -4,7 +4,6 @@ use crate::Global;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Runs the Choria Server
 #[derive(clap::Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ServerCommand {

@@ -13,7 +13,6 @@ use report::{Report, Style};
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Counts the values that nodes have for a fact
 #[derive(clap::Args, Debug)]
 #[command(after_help = crate::fleet::EXIT_CODES)]
 pub(crate) struct FactsArguments {

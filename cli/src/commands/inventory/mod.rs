@@ -21,7 +21,6 @@ use serde_json::Map;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Shows what one node says about itself, or how many nodes each collective has
 #[derive(clap::Args, Debug)]
 #[command(after_help = crate::fleet::EXIT_CODES)]
 pub(crate) struct InventoryArguments {

@@ -14,7 +14,6 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Asks every node for a sign of life and shows how long the answers take
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Exit codes:

@@ -6,13 +6,14 @@ use anyhow::Context;
 use clap::{ArgGroup, Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
-/// Invokes an action of an agent on nodes and shows what they answer
-///
-/// Answers are shown as the action's author wishes, or as --display says.
-///
-/// The document written by --json may be piped into another request, which then asks the nodes that answered.
+const LONG_ABOUT: &str = "\
+Invokes an action of an agent on nodes and shows what they answer
+
+Answers are shown as the action's author wishes, or as --display says. The document written by --json may be piped into \
+another request, which then asks the nodes that answered.";
+
 #[derive(Args, Debug)]
-#[command(after_help = crate::fleet::EXIT_CODES)]
+#[command(long_about = LONG_ABOUT, after_help = crate::fleet::EXIT_CODES)]
 #[command(group = ArgGroup::new("form").args(["json", "jsonl", "table"]))]
 pub(crate) struct ReqArguments {
     /// The agent to invoke

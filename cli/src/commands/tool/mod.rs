@@ -6,6 +6,12 @@ use crate::Global;
 use clap::Subcommand;
 use std::process::ExitCode;
 
+#[derive(clap::Args, Debug)]
+pub(crate) struct ToolCommand {
+    #[command(subcommand)]
+    pub(crate) tool: Tool,
+}
+
 /// The subcommands of `choria tool`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tool {
