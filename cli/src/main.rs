@@ -47,6 +47,7 @@ enum Command {
     #[command(visible_alias = "find")]
     Discover(Later<commands::find::FindArguments>),
     /// Runs many servers in one process
+    #[command(long_about = commands::emulate::LONG_ABOUT)]
     Emulate(Later<commands::emulate::EmulateArguments>),
     /// Counts the values that nodes have for a fact
     Facts(Later<commands::facts::FactsArguments>),
@@ -60,7 +61,7 @@ enum Command {
     /// Asks every node for a sign of life
     Ping(Later<commands::ping::PingArguments>),
     /// Invokes an action on nodes and shows what they answer
-    #[command(visible_aliases = ["rpc", "request"])]
+    #[command(visible_aliases = ["rpc", "request"], long_about = commands::req::LONG_ABOUT)]
     Req(Box<Later<commands::req::ReqArguments>>),
     /// Runs the Choria Server
     Server(Later<commands::server::ServerCommand>),
@@ -105,7 +106,7 @@ mod tests {
     fn the_command_line_is_consistent() {
         let mut command = Arguments::command();
         command.build();
-        command.debug_assert();
+        command.clone().debug_assert();
         let described = command.get_subcommands().filter(|command| command.get_name() != "help");
         for command in described {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();

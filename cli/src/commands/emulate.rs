@@ -15,14 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokens::Seed;
 
-const LONG_ABOUT: &str = "\
-Runs many servers in this process, each with its own key, token and connection
-
-The servers find their brokers as a client with this configuration does. Their tokens are made with the issuer's seed and \
-kept in memory. Ready is told to the service manager, and the first report written, when all of them serve.";
-
 #[derive(clap::Args, Debug)]
-#[command(long_about = LONG_ABOUT)]
 pub(crate) struct EmulateArguments {
     /// Number of servers
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -110,3 +103,10 @@ fn tell(report: &emulator::Report, json: bool) {
         tracing::debug!("the report cannot be written: {error}");
     }
 }
+
+/// What `choria emulate --help` says first.
+pub(crate) const LONG_ABOUT: &str = "\
+Runs many servers in this process, each with its own key, token and connection
+
+The servers find their brokers as a client with this configuration does. Their tokens are made with the issuer's seed and \
+kept in memory. Ready is told to the service manager, and the first report written, when all of them serve.";

@@ -6,14 +6,8 @@ use anyhow::Context;
 use clap::{ArgGroup, Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
-const LONG_ABOUT: &str = "\
-Invokes an action of an agent on nodes and shows what they answer
-
-Answers are shown as the action's author wishes, or as --display says. The document written by --json may be piped into \
-another request, which then asks the nodes that answered.";
-
 #[derive(Args, Debug)]
-#[command(long_about = LONG_ABOUT, after_help = crate::fleet::EXIT_CODES)]
+#[command(after_help = crate::fleet::EXIT_CODES)]
 #[command(group = ArgGroup::new("form").args(["json", "jsonl", "table"]))]
 pub(crate) struct ReqArguments {
     /// The agent to invoke
@@ -137,6 +131,13 @@ pub(super) fn inputs(arguments: &[String]) -> anyhow::Result<Vec<(String, String
 fn pair(text: &str) -> anyhow::Result<(String, String)> {
     option(text).map_err(anyhow::Error::msg)
 }
+
+/// What `choria req --help` says first.
+pub(crate) const LONG_ABOUT: &str = "\
+Invokes an action of an agent on nodes and shows what they answer
+
+Answers are shown as the action's author wishes, or as --display says. The document written by --json may be piped into \
+another request, which then asks the nodes that answered.";
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,7 @@ use crate::output::colour::Palette;
 use crate::output::sink::Sink;
 use crate::session::{Session, Talk, block_on};
 use anyhow::{Context, ensure};
-pub(crate) use arguments::ReqArguments;
+pub(crate) use arguments::{LONG_ABOUT, ReqArguments};
 use report::Report;
 use rpc::client::{Call, Client, Event, NodeReply, Recipients, Replies};
 use rpc::ddl::{Action, AgentDdl};
