@@ -20,6 +20,12 @@ pub enum Failure {
     /// The TLS handshake failed.
     #[error("TLS failed: {0}")]
     Tls(String),
+    /// The broker answered the TLS handshake in plain text, as nats-server does with connections above its rate limit.
+    #[error(
+        "the broker answered in plain text during the TLS handshake: it limits new connections just now, or its \
+         listener does not speak TLS"
+    )]
+    PlainText,
     /// The broker does not accept the token, key, certificate or password.
     #[error(
         "authorization violation: the broker refused this login; its log names the reason (is the token signed by an \
@@ -107,7 +113,10 @@ impl Failure {
 
     fn of_io(error: &io::Error) -> Self {
         if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            return Self::Tls(tls_sentence(tls));
+            return match tls {
+                rustls::Error::InvalidMessage(_) => Self::PlainText,
+                other => Self::Tls(tls_sentence(other)),
+            };
         }
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused,
@@ -134,7 +143,6 @@ fn tls_sentence(error: &rustls::Error) -> String {
             "; the broker's certificate must be renewed, or this clock is wrong"
         }
         rustls::Error::AlertReceived(_) => "; the broker may demand a client certificate",
-        rustls::Error::InvalidMessage(_) => "; the listener does not speak TLS",
         _ => "",
     };
     format!("{error}{advice}")

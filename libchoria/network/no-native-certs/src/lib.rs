@@ -2,7 +2,7 @@
 //!
 //! async-nats 0.46 reads and parses the platform's whole list of certificate authorities at every connect and reconnect,
 //! also when it was given a TLS configuration, and then does not use it. Brokers are never verified with that list but
-//! with the CA of the configuration, so the work (two milliseconds and half a megabyte per connection) is left out here.
+//! with the CA of the configuration, so the work, which costs more than the rest of the handshake, is left out here.
 //! Only async-nats depends on this version; `tests/tls.rs` checks that nobody else joins.
 
 use rustls_pki_types::CertificateDer;
