@@ -180,7 +180,6 @@ fn normal(value: Value) -> Value {
 fn float(number: f64) -> Value {
     const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53, up to where every whole number has its own float
     if number.fract() == 0.0 && number.abs() < EXACT {
-        #[allow(clippy::cast_possible_truncation, reason = "checked to be whole and small")]
         return Value::from(number as i64);
     }
     Value::from(number)

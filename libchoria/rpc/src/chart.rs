@@ -37,13 +37,11 @@ impl Scale {
         let ratio = if interval == 0.0 { 1.0 } else { HEIGHT / interval };
         let lowest = (minimum * ratio).round();
         let rows = ((maximum * ratio).round() - lowest).abs();
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // about HEIGHT by construction
         let rows = rows.clamp(0.0, 2.0 * HEIGHT) as usize;
         Self { minimum, maximum, ratio, lowest, rows, decimals: decimals(minimum, maximum) }
     }
 
     fn row(&self, value: f64) -> usize {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped to the rows there are
         let row = ((value * self.ratio).round() - self.lowest).max(0.0) as usize;
         row.min(self.rows)
     }
@@ -78,7 +76,6 @@ impl Scale {
 
     /// The label and the axis in front of one row; the axis is crossed where the line starts.
     fn axis(&self, row: usize, starts_here: bool) -> String {
-        #[allow(clippy::cast_precision_loss)] // small numbers
         let below_top = (self.rows - row) as f64 / self.rows.max(1) as f64;
         let magnitude = self.maximum - below_top * (self.maximum - self.minimum);
         let (width, decimals) = (self.label_width() + 1, self.decimals);
@@ -101,7 +98,6 @@ fn decimals(minimum: f64, maximum: f64) -> usize {
         return 0;
     }
     let zeros = (-logarithm).max(0.0);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 324
     let extra = if zeros.fract() == 0.0 && zeros > 0.0 { zeros - 1.0 } else { zeros.trunc() } as usize;
     2 + extra
 }
@@ -109,12 +105,9 @@ fn decimals(minimum: f64, maximum: f64) -> usize {
 /// `WIDTH` points on the line through `values`.
 fn stretch(values: &[f64]) -> Vec<f64> {
     let last = values.len() - 1;
-    #[allow(clippy::cast_precision_loss)] // far fewer values than 2^52
     let step = last as f64 / (WIDTH - 1) as f64;
     let point = |column: usize| {
-        #[allow(clippy::cast_precision_loss)] // at most WIDTH
         let position = column as f64 * step;
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to the number of values
         let (before, after) = (position.floor() as usize, (position.ceil() as usize).min(last));
         values[before] + (values[after] - values[before]) * (position - position.floor())
     };

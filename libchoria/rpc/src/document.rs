@@ -167,12 +167,10 @@ pub(crate) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // the signature serde asks for
 fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // the signature serde asks for
 fn is_no_time(seconds: &f64) -> bool {
     *seconds == 0.0
 }

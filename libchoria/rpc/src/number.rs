@@ -26,7 +26,6 @@ pub fn number_text(number: &Number) -> String {
 
 /// `float` as JSON, a whole one without fraction; `None` when it is not finite.
 pub(crate) fn to_json(float: f64) -> Option<Value> {
-    #[allow(clippy::cast_possible_truncation)] // exact within this range
     let whole = (float.fract() == 0.0 && float.abs() < 9e15).then_some(float as i64);
     whole.map(Number::from).or_else(|| Number::from_f64(float)).map(Value::Number)
 }

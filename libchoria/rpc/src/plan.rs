@@ -174,7 +174,6 @@ fn shuffle(targets: &mut [Identity], seed: u64) {
         word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         word ^= word >> 31;
-        #[allow(clippy::cast_possible_truncation)] // below the number of targets
         targets.swap(last, ((u128::from(word) * (last as u128 + 1)) >> 64) as usize);
     }
 }

@@ -132,7 +132,6 @@ fn looked_up(json: &serde_json::Value) -> Value {
 /// A value to be found in a list that `data()` gave.
 fn as_looked_up(value: &Value) -> Value {
     match value {
-        #[allow(clippy::cast_precision_loss)] // looked up numbers have the same precision
         Value::Integer(number) => Value::Float(*number as f64),
         other => other.clone(),
     }

@@ -98,11 +98,11 @@ fn the_plugin_directory_is_skipped_only_beside_files_in_the_home_of_a_client() {
 
 #[test]
 fn a_relative_path_starts_in_the_working_directory_and_is_read_once() {
-    let mut environment = FixedEnvironment::default().with_file("/work/choria.conf", "libdir = /a\n");
-    environment.working_directory = "/work".into();
+    let mut environment = FixedEnvironment::default().with_file("/srv/project/choria.conf", "libdir = /a\n");
+    environment.working_directory = "/srv/project".into();
     let inputs = client("choria.conf", &environment);
-    assert_eq!(files(&inputs), ["/work/choria.conf"]);
-    assert_eq!(inputs.config_file(), Some(Path::new("/work/choria.conf")));
+    assert_eq!(files(&inputs), ["/srv/project/choria.conf"]);
+    assert_eq!(inputs.config_file(), Some(Path::new("/srv/project/choria.conf")));
 }
 
 #[test]

@@ -287,7 +287,6 @@ fn same(left: &Value, right: &Value) -> bool {
 
 fn as_float(value: &Value) -> Option<f64> {
     match value {
-        #[allow(clippy::cast_precision_loss, reason = "facts are floats to existing peers, too")]
         Value::Integer(number) => Some(*number as f64),
         Value::Float(number) => Some(*number),
         _ => None,

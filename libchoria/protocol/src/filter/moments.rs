@@ -40,9 +40,7 @@ fn refuse(rule: &str) -> Result<Value, Error> {
 }
 
 fn seconds(moment: OffsetDateTime) -> f64 {
-    #[allow(clippy::cast_precision_loss, reason = "exact to a microsecond for centuries")]
-    let seconds = moment.unix_timestamp_nanos() as f64 / 1e9;
-    seconds
+    moment.unix_timestamp_nanos() as f64 / 1e9
 }
 
 fn parse_date(text: &str) -> Option<OffsetDateTime> {

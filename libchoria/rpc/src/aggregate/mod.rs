@@ -153,7 +153,6 @@ fn summary_lines(counts: &BTreeMap<String, u64>, format: Option<&str>) -> Vec<St
 
 /// Not a number when nothing was counted.
 fn average(sum: f64, count: u64) -> f64 {
-    #[allow(clippy::cast_precision_loss)] // counts of replies are far below 2^52
     let count = count as f64;
     sum / count
 }

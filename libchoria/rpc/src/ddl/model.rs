@@ -241,17 +241,14 @@ fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Er
         return Ok(0);
     };
     let from_float = || number.as_f64().filter(|float| float.fract() == 0.0 && (0.0..1e15).contains(float));
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // the range was checked above
     let whole = number.as_u64().or_else(|| from_float().map(|float| float as u64));
     whole.ok_or_else(|| serde::de::Error::custom(format!("{number} is not a whole number of 0 or more")))
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // the signature serde asks for
 fn is_false(value: &bool) -> bool {
     !value
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // the signature serde asks for
 fn is_zero(value: &u64) -> bool {
     *value == 0
 }
