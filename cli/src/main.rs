@@ -71,6 +71,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if commands::version::is_meant(std::env::args_os()) {
+        return commands::version::print();
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return commands::usage(&error),

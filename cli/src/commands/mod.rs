@@ -13,6 +13,7 @@ pub(crate) mod ping;
 pub(crate) mod req;
 pub(crate) mod server;
 pub(crate) mod tool;
+pub(crate) mod version;
 
 use clap::CommandFactory;
 use std::process::ExitCode;
