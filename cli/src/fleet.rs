@@ -161,3 +161,58 @@ pub(crate) fn exit_code(stats: &Stats) -> ExitCode {
         ExitCode::SUCCESS
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    fn stats(responses: usize, failed: usize, silent: &[&str]) -> Stats {
+        Stats {
+            request: "3MPX6Dc3omI5tWJx7tpNWUtkvJi".parse().expect("an id"),
+            agent: "rpcutil".parse().expect("an agent"),
+            action: "ping".to_owned(),
+            discovered: responses + silent.len(),
+            responses,
+            ok: responses - failed,
+            failed,
+            silent: silent.iter().map(|name| name.parse().expect("an identity")).collect(),
+            unexpected: Vec::new(),
+            signed: 0,
+            lost: 0,
+            started: SystemTime::UNIX_EPOCH,
+            request_time: Duration::ZERO,
+            publish_time: Duration::ZERO,
+            discovery_time: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn exit_codes_tell_how_the_nodes_fared() {
+        let rows = [
+            ("all succeeded", stats(2, 0, &[]), ExitCode::SUCCESS),
+            ("one failed", stats(2, 1, &[]), ExitCode::from(2)),
+            ("one failed, one is silent", stats(1, 1, &["n2"]), ExitCode::from(2)),
+            ("one is silent", stats(1, 0, &["n2"]), ExitCode::from(3)),
+            ("a service did not answer", stats(0, 0, &[]), ExitCode::from(3)),
+        ];
+        for (name, stats, expected) in rows {
+            assert_eq!(format!("{:?}", exit_code(&stats)), format!("{expected:?}"), "{name}");
+        }
+    }
+
+    #[test]
+    fn idling_happens_only_before_a_wait() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let mut idled = 0;
+            let mut idle = || {
+                idled += 1;
+                Ok(())
+            };
+            or_idle(std::future::ready(()), &mut idle).await.expect("ready");
+            or_idle(std::pin::pin!(tokio::task::yield_now()), &mut idle).await.expect("later");
+            assert_eq!(idled, 1);
+        });
+    }
+}

@@ -28,3 +28,50 @@ pub(super) fn batching(pace: &Pace) -> Option<Batching> {
     let size = pace.batch.and_then(NonZeroUsize::new)?;
     Some(Batching { size, pause: Duration::from_secs(pace.batch_sleep.unwrap_or(PAUSE)) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rpc::plan::LimitSize;
+
+    fn pace(limit: Option<&str>, seed: Option<i64>, batch: Option<usize>, sleep: Option<u64>) -> Pace {
+        let limit = limit.map(str::to_owned);
+        Pace { limit, limit_seed: seed, batch, batch_sleep: sleep, workers: None, reply_to: None }
+    }
+
+    fn settings(method: &str) -> Settings {
+        Settings::builder().set("rpclimitmethod", method).build().expect("settings")
+    }
+
+    #[test]
+    fn limits_follow_flags_and_configuration() {
+        let rows = [
+            ("first", pace(None, None, None, None), None),
+            ("first", pace(Some("10"), Some(7), None, None), Some((LimitSize::Count(10), LimitMethod::First))),
+            (
+                "random",
+                pace(Some("10%"), Some(7), None, None),
+                Some((LimitSize::Percent(10), LimitMethod::Random { seed: 7 })),
+            ),
+        ];
+        for (method, pace, expected) in rows {
+            let got = limit(&pace, &settings(method)).expect("a limit").map(|limit| (limit.size, limit.method));
+            assert_eq!(got, expected, "{method} {pace:?}");
+        }
+        assert!(limit(&pace(Some("some"), None, None, None), &settings("first")).is_err());
+    }
+
+    #[test]
+    fn batches_pause_a_second_unless_told_otherwise() {
+        let rows = [
+            (pace(None, None, None, Some(5)), None),
+            (pace(None, None, Some(0), None), None),
+            (pace(None, None, Some(3), None), Some((3, 1))),
+            (pace(None, None, Some(3), Some(0)), Some((3, 0))),
+        ];
+        for (pace, expected) in rows {
+            let got = batching(&pace).map(|batching| (batching.size.get(), batching.pause.as_secs()));
+            assert_eq!(got, expected, "{pace:?}");
+        }
+    }
+}

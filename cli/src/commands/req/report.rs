@@ -217,3 +217,159 @@ fn completed(action: &Action, answer: Answer<'_>) -> Value {
     }
     data
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use protocol::{Reply, Version};
+    use rpc::{ReplyBody, StatusCode};
+    use security::Verification;
+    use serde_json::json;
+    use std::time::SystemTime;
+
+    const ID: &str = "3MPX6Dc3omI5tWJx7tpNWUtkvJi";
+
+    #[derive(Parser)]
+    struct Words {
+        #[command(flatten)]
+        form: Form,
+    }
+
+    fn ddl() -> AgentDdl {
+        let document = json!({
+            "metadata": {"name": "service", "timeout": 1},
+            "actions": [{
+                "action": "status", "display": "always", "input": {},
+                "output": {"status": {"display_as": "Status", "default": "unknown"}, "pids": {"display_as": "Pids"}},
+                "aggregate": [{"function": "summary", "args": ["status"]}]
+            }]
+        });
+        serde_json::from_value(document).expect("a DDL")
+    }
+
+    fn reply(sender: &str, body: ReplyBody) -> NodeReply {
+        let reply = Reply {
+            version: Version::V2,
+            request: ID.parse().expect("an id"),
+            sender: sender.parse().expect("an identity"),
+            agent: "service".parse().expect("an agent"),
+            time: SystemTime::UNIX_EPOCH,
+            payload: body.encode(),
+        };
+        NodeReply { body, reply, verification: Verification::Hash }
+    }
+
+    fn stats() -> Stats {
+        Stats {
+            request: ID.parse().expect("an id"),
+            agent: "service".parse().expect("an agent"),
+            action: "status".to_owned(),
+            discovered: 3,
+            responses: 3,
+            ok: 2,
+            failed: 1,
+            silent: Vec::new(),
+            unexpected: Vec::new(),
+            signed: 0,
+            lost: 0,
+            started: SystemTime::UNIX_EPOCH,
+            request_time: Duration::from_millis(418),
+            publish_time: Duration::ZERO,
+            discovery_time: Duration::ZERO,
+        }
+    }
+
+    /// What three answers look like with these flags.
+    fn written(flags: &[&str]) -> String {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("out");
+        let (ddl, mut out) = (ddl(), Sink::file(&file).expect("a file"));
+        let action = ddl.action("status").expect("an action");
+        let form = Words::parse_from([&["req"], flags].concat()).form;
+        let mut report = Report::new(&ddl, action, &form, Palette::PLAIN, &mut out).expect("begun");
+        report.finding("mc").expect("written");
+        report.found("mc", 3, Duration::from_millis(1500)).expect("written");
+        let answers = [
+            ("n3", ReplyBody::ok("status", &json!({"status": "running", "pids": [1, 2]})).expect("a body")),
+            ("n1", ReplyBody::failure("status", StatusCode::Aborted, "no such service")),
+            ("n2", ReplyBody::ok("status", &json!({"pids": []})).expect("a body")),
+        ];
+        for (sender, body) in answers {
+            report.answer(reply(sender, body)).expect("written");
+        }
+        report.finish(&stats()).expect("written");
+        std::fs::read_to_string(file).expect("text")
+    }
+
+    #[test]
+    fn text_completes_answers_and_sums_them_up() {
+        let expected = "\
+n1                                       Request Aborted
+
+    no such service
+
+n2                                       \n
+     Pids: []
+   Status: unknown
+
+n3                                       \n
+     Pids: [1, 2]
+   Status: running
+
+Summary of Status:
+
+   running: 1
+   unknown: 1
+
+
+Finished processing 3 / 3 hosts in 418ms
+";
+        assert_eq!(written(&["--sort"]), expected);
+        assert!(written(&["--display", "failed"]).starts_with("n1 "));
+    }
+
+    #[test]
+    fn tables_hold_the_successful_answers() {
+        let expected = "\
+╭────────┬──────┬─────────╮
+│ Sender │ Pids │ Status  │
+├────────┼──────┼─────────┤
+│ n3     │ [    │ running │
+│        │   1, │         │
+│        │   2  │         │
+│        │ ]    │         │
+│ n2     │ []   │ unknown │
+╰────────┴──────┴─────────╯
+
+";
+        assert_eq!(written(&["--table"]), expected);
+    }
+
+    #[test]
+    fn names_are_those_of_the_successful_answers() {
+        assert_eq!(written(&["--senders"]), "n3\nn2\n");
+        assert_eq!(written(&["--senders", "--sort"]), "n2\nn3\n");
+        assert_eq!(written(&["--senders", "--json", "--sort"]), "[\n  \"n2\",\n  \"n3\"\n]\n");
+    }
+
+    #[test]
+    fn json_documents_are_whole() {
+        let document: Value = serde_json::from_str(&written(&["--json", "--sort"])).expect("JSON");
+        let senders: Vec<_> = document["replies"].as_array().expect("replies").iter().map(|r| &r["sender"]).collect();
+        assert_eq!(senders, ["n1", "n2", "n3"]);
+        assert_eq!(document["replies"][1]["data"], json!({"pids": []}));
+        assert_eq!(document["summaries"], json!({"status": {"running": 1, "unknown": 1}}));
+    }
+
+    #[test]
+    fn json_lines_tell_what_happens() {
+        let text = written(&["--jsonl"]);
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let kinds: Vec<_> = lines.iter().map(|line| line["k"].as_str().unwrap_or_default()).collect();
+        assert_eq!(kinds, ["discovery", "discovery", "result", "result", "result", "summaries", "stats"]);
+        assert_eq!(lines[1], json!({"k": "discovery", "dm": "mc", "count": 3, "dt": 1.5}));
+        assert_eq!(lines[3]["rr"]["statusmsg"], "no such service");
+        assert_eq!(lines[3]["pr"]["sender"], "n1");
+    }
+}
