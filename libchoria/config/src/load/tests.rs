@@ -33,10 +33,10 @@ fn everything() -> FixedEnvironment {
         .with_file("/etc/choria/plugin.d/.hidden.cfg", "x = 1\n")
         .with_file("/etc/choria/plugin.d/README", "x = 1\n")
         .with_file("/choria.conf", "loglevel = error\nlibdir = /c\n")
-        .with_file("/home/me/work/choria.conf", "loglevel = debug\n")
+        .with_file("/home/me/project/choria.conf", "loglevel = debug\n")
         .with_file("/tmp/choria.conf", "loglevel = fatal\n");
     environment.home = Some("/home/me".into());
-    environment.working_directory = "/home/me/work".into();
+    environment.working_directory = "/home/me/project".into();
     environment
 }
 
@@ -60,7 +60,7 @@ fn a_server_reads_its_file_and_the_plugin_directory() {
 #[test]
 fn a_client_reads_project_files_from_the_root_down() {
     let inputs = client(MAIN, &everything());
-    assert_eq!(files(&inputs)[4..], ["/choria.conf", "/home/me/work/choria.conf"]);
+    assert_eq!(files(&inputs)[4..], ["/choria.conf", "/home/me/project/choria.conf"]);
     let settings = inputs.check().expect("valid");
     assert_eq!(settings.get(keys::LOGLEVEL), Some("debug"));
     assert_eq!(settings.get(keys::LIBDIR), ["/a", "/b", "/c"], "lists of paths add up");
