@@ -27,6 +27,8 @@ pub struct KeyInfo {
     pub url: Option<&'static str>,
     /// Whether the key will go away.
     pub deprecated: bool,
+    /// Whether only this implementation knows the key; the existing one ignores it.
+    pub own: bool,
 }
 
 /// A group of keys, one part of spec 04b and of the manual page.
@@ -142,6 +144,7 @@ impl KeyInfo {
             secret: false,
             url: None,
             deprecated: false,
+            own: false,
         }
     }
 
@@ -168,6 +171,11 @@ impl KeyInfo {
     /// Never show the value.
     pub(crate) const fn secret(self) -> Self {
         Self { secret: true, ..self }
+    }
+
+    /// A key of this implementation alone.
+    pub(crate) const fn own(self) -> Self {
+        Self { own: true, ..self }
     }
 
     /// A page that says more.

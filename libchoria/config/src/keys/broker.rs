@@ -33,8 +33,24 @@ keys! {
         "Name and port that the broker advertises; also a name in its certificate.");
 
     NETWORK_CLIENT_HOSTS: CommaList = key("plugin.choria.network.client_hosts",
-        "Addresses and networks from which clients may connect.")
+        "Addresses and networks from which clients may connect, such as `192.0.2.7, 2001:db8::/32`; empty allows \
+         all. Servers may connect from anywhere; connections with a certificate and no token become servers.")
         .rule(Rule::Networks);
+
+    NETWORK_READ_ONLY: Boolean = key("plugin.choria.network.read_only",
+        "Whether clients may only watch: whatever their tokens say, they publish nothing that reaches a node or \
+         changes a stream. Servers, the provisioner and the system user are not affected.")
+        .own();
+
+    NETWORK_ENFORCE_TOKEN_EXPIRY: Boolean = key("plugin.choria.network.enforce_token_expiry",
+        "Whether a connection is closed when its token expires. Otherwise it lives on until it is lost, as on the \
+         existing broker.")
+        .own();
+
+    NETWORK_MAX_CONNECTIONS: Integer = key("plugin.choria.network.max_connections",
+        "Most connections that the broker has at a time, its own three included; more are turned away and come back \
+         later.")
+        .default("50000").rule(Rule::Between(10, 50_000)).own();
 
     NETWORK_DENY_SERVER_CONNECTIONS: Boolean = key("plugin.choria.network.deny_server_connections",
         "Whether servers are denied every subject.");
