@@ -272,6 +272,13 @@ impl Connection {
         self.shared.state.subscribe()
     }
 
+    /// What the broker last said that this login may not do, as `Permissions Violation for Subscription to "x"`; such
+    /// refusals arrive some time after the subscription or message they are about.
+    #[must_use]
+    pub fn denials(&self) -> watch::Receiver<Option<String>> {
+        self.shared.denied.subscribe()
+    }
+
     /// The client library's own handle, for JetStream. Messages sent through it pass none of the checks here.
     #[must_use]
     pub fn client(&self) -> &async_nats::Client {

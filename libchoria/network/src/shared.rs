@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     created: Instant,
     established: AtomicBool,
     pub(crate) state: watch::Sender<State>,
+    /// The last thing that the broker said the login may not do, in its words.
+    pub(crate) denied: watch::Sender<Option<String>>,
     /// Successful logins, the first included.
     logins: AtomicU64,
     pub(crate) slow_consumers: AtomicU64,
@@ -63,6 +65,7 @@ impl Shared {
             created: Instant::now(),
             established: AtomicBool::new(false),
             state: watch::Sender::new(State::Connecting),
+            denied: watch::Sender::new(None),
             logins: AtomicU64::new(0),
             slow_consumers: AtomicU64::new(0),
             errors: AtomicU64::new(0),
@@ -221,6 +224,9 @@ impl Shared {
             *lock(&self.last_failure) = Some(Failure::Unauthorized);
         }
         tracing::error!(connection = %self.name, "the broker reports: {text}");
+        if text.to_ascii_lowercase().starts_with("permissions violation") {
+            self.denied.send_replace(Some(text.to_owned()));
+        }
     }
 
     fn on_failed_return(&self, error: &ClientError) {

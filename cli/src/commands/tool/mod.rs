@@ -1,6 +1,8 @@
 //! `choria tool`: utilities.
 
 pub(crate) mod config;
+mod event;
+mod status;
 
 use crate::Global;
 use clap::Subcommand;
@@ -17,11 +19,17 @@ pub(crate) struct ToolCommand {
 pub(crate) enum Tool {
     /// Shows the active configuration and describes its keys
     Config(config::ConfigArguments),
+    /// Shows what servers and governors tell about themselves, as it happens
+    Event(event::EventArguments),
+    /// Checks that a server is well, from its status file
+    Status(status::StatusArguments),
 }
 
 /// Runs one utility.
 pub(crate) fn run(tool: Tool, global: &Global) -> anyhow::Result<ExitCode> {
     match tool {
         Tool::Config(arguments) => config::run(&arguments, global.config.as_deref()),
+        Tool::Event(arguments) => event::run(&arguments, global),
+        Tool::Status(arguments) => status::run(&arguments),
     }
 }
