@@ -2,8 +2,10 @@
 
 use crate::certificates::{self, Certificate, CertificateError};
 use crate::child::{Program, ProgramError};
+use crate::decision::Policy;
 use crate::metrics::Metrics;
 use crate::readiness::{CheckError, SelfCheck, Verdict};
+use crate::reload::Reloader;
 use crate::run::{Ending, Run, StartError};
 use crate::settings::Settings;
 use crate::surroundings::Surroundings;
@@ -17,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// A broker that could be started: settings read, nats-server found, certificate there, own token accepted.
 #[derive(Debug)]
-pub struct Broker(Parts);
+pub struct Broker(Parts, watch::Sender<Arc<Policy>>);
 
 /// What every run of nats-server is made from.
 #[derive(Debug)]
@@ -27,7 +29,9 @@ pub(crate) struct Parts {
     pub(crate) certificate: Certificate,
     /// Private; removed at the end.
     pub(crate) directory: TempDir,
-    pub(crate) self_check: SelfCheck,
+    pub(crate) self_check: Arc<SelfCheck>,
+    /// What connections are judged by; a reload changes it.
+    pub(crate) policy: watch::Receiver<Arc<Policy>>,
     /// Time between self checks.
     pub(crate) check_interval: Duration,
     pub(crate) metrics: Arc<Metrics>,
@@ -98,7 +102,8 @@ impl Broker {
         for warning in &settings.warnings {
             tracing::warn!("{warning}");
         }
-        let self_check = SelfCheck::new(&settings, Arc::clone(&metrics))?;
+        let (policy_sender, policy) = watch::channel(Arc::clone(&settings.policy));
+        let self_check = Arc::new(SelfCheck::new(&settings, policy.clone(), Arc::clone(&metrics))?);
         warn_of_expiry(self_check.rehearse(SystemTime::now())?);
         let program = Program::find(surroundings.nats_server.as_deref(), surroundings.search_path.as_deref()).await?;
         let base = &surroundings.runtime_directory;
@@ -112,7 +117,14 @@ impl Broker {
             }
         };
         let check_interval = CHECK_INTERVAL;
-        Ok(Self(Parts { settings, program, certificate, directory, self_check, check_interval, metrics }))
+        let parts = Parts { settings, program, certificate, directory, self_check, policy, check_interval, metrics };
+        Ok(Self(parts, policy_sender))
+    }
+
+    /// What puts changed configuration in force later; `config` is what this broker was made from.
+    #[must_use]
+    pub fn reloader(&self, config: config::Settings) -> Reloader {
+        Reloader::new(config, &self.0, self.1.clone())
     }
 
     /// Checks itself and its certificate this often instead of every 30 seconds.

@@ -12,6 +12,7 @@
 //! | `streams` | the standard streams |
 //! | `readiness` | connecting like a member of the fleet, to know that all of it works |
 //! | `settings` | the configuration a broker needs, checked |
+//! | `reload` | changed configuration put in force while all of it runs |
 //! | `admission` | how many connections may begin in one second |
 //! | `run` | one run of nats-server with all that belongs to it |
 //! | `broker` | all of it together: [`Broker::build`], [`Broker::start`], [`Running`] |
@@ -33,6 +34,7 @@ mod nats_config;
 pub mod permissions;
 mod program;
 mod readiness;
+mod reload;
 mod renewal;
 mod run;
 mod settings;
@@ -47,6 +49,7 @@ pub use metrics::{Metrics, Snapshot};
 pub use nats_config::{CalloutKeys, NatsConfig, TlsConfig};
 pub use program::{Arguments, run};
 pub use readiness::CheckError;
+pub use reload::{Changes, ReloadError, Reloader};
 pub use run::StartError;
 pub use settings::{Settings, SettingsError};
 pub use streams::{StreamConfig, standard_streams};

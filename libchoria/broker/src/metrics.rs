@@ -16,6 +16,8 @@ pub struct Metrics {
     longest_wait_ms: AtomicU64,
     restarts: AtomicU64,
     self_checks_failed: AtomicU64,
+    reloads: AtomicU64,
+    reloads_refused: AtomicU64,
 }
 
 /// The values of [`Metrics`] at one moment.
@@ -37,6 +39,10 @@ pub struct Snapshot {
     pub restarts: u64,
     /// Self checks that failed.
     pub self_checks_failed: u64,
+    /// Configurations that were read anew and put in force.
+    pub reloads: u64,
+    /// Configurations that were read anew and refused as a whole.
+    pub reloads_refused: u64,
 }
 
 impl Metrics {
@@ -53,6 +59,8 @@ impl Metrics {
             longest_wait: Duration::from_millis(read(&self.longest_wait_ms)),
             restarts: read(&self.restarts),
             self_checks_failed: read(&self.self_checks_failed),
+            reloads: read(&self.reloads),
+            reloads_refused: read(&self.reloads_refused),
         }
     }
 
@@ -83,6 +91,14 @@ impl Metrics {
 
     pub(crate) fn restarted(&self) {
         self.restarts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn reloaded(&self) {
+        self.reloads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn reload_refused(&self) {
+        self.reloads_refused.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn self_check_failed(&self) {

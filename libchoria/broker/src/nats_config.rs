@@ -29,6 +29,8 @@ pub struct NatsConfig {
     pub authentication_timeout: Duration,
     /// How long a write to a client may take before the client counts as slow and is dropped.
     pub write_deadline: Duration,
+    /// The most connections at a time, those of this process included; more are turned away.
+    pub max_connections: u32,
     /// Where streams are stored; `None` for no streams.
     pub stream_store: Option<PathBuf>,
     /// Whether there is an account for nodes that wait to be provisioned.
@@ -102,7 +104,7 @@ impl NatsConfig {
         writeln!(f, "ports_file_dir: {}", quoted_path(&self.ports_directory))?;
         writeln!(f, "logtime: false\ndebug: {}", self.debug)?;
         writeln!(f, "max_control_line: {MAX_CONTROL_LINE}\nmax_payload: {MAX_PAYLOAD}")?;
-        writeln!(f, "max_connections: {MAX_CONNECTIONS}")?;
+        writeln!(f, "max_connections: {}", self.max_connections)?;
         writeln!(f, "write_deadline: \"{}ms\"", self.write_deadline.as_millis())?;
         f.write_str("lame_duck_duration: \"30s\"\nlame_duck_grace_period: \"2s\"\nsystem_account: system\n")?;
         if let Some(store) = &self.stream_store {
@@ -212,9 +214,6 @@ const MAX_CONTROL_LINE: &str = "64KB";
 /// The largest message, nats-server's default: written out because tokens must fit twice.
 const MAX_PAYLOAD: &str = "1MB";
 
-/// The most connections of one broker (spec 01 §10).
-const MAX_CONNECTIONS: u32 = 50_000;
-
 /// What the account `choria` gives to the account `provisioning` and takes from it (spec 01 §9).
 const CHORIA_SHARES_WITH_PROVISIONING: &str = r#"    imports: [ { stream: { account: provisioning, subject: "choria.lifecycle.>" } } ]
     exports: [
@@ -296,6 +295,7 @@ mod tests {
             },
             authentication_timeout: Duration::from_secs(4),
             write_deadline: Duration::from_secs(10),
+            max_connections: 50_000,
             stream_store: None,
             provisioning: false,
             mappings: Vec::new(),

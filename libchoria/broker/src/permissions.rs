@@ -72,6 +72,14 @@ impl Permissions {
         Self { publish: side.clone(), subscribe: side }
     }
 
+    /// The same for a broker whose clients only watch: a connection with a certificate and no token may be a client or a
+    /// server, so it may publish what servers must and nothing that reaches a node or a stream of others.
+    #[must_use]
+    pub fn without_requests(self) -> Self {
+        let answers = Side { allow: texts(UNKNOWN_SERVER_PUBLISH), deny: Vec::new() };
+        if self == Self::nothing() { self } else { Self { publish: answers, ..self } }
+    }
+
     fn allowing(publish: Vec<String>, subscribe: Vec<String>) -> Self {
         Self {
             publish: Side { allow: publish, deny: Vec::new() },
@@ -115,6 +123,21 @@ pub fn client(claims: &ClientClaims) -> Derived {
         lists.publish_all(FLEET_MANAGEMENT_PUBLISH);
     }
     lists.derived()
+}
+
+/// The permissions of a client token on a broker that is read-only: it subscribes to what its token gives, and
+/// publishes nothing but questions that change nothing. Reading a stream through a consumer is a change (consumers are
+/// made, and acknowledging can delete), so messages are read one by one.
+#[must_use]
+pub fn watching_client(claims: &ClientClaims) -> Derived {
+    let granted = claims.granted();
+    let Derived { permissions, skipped } = client(claims);
+    let mut publish = texts(&["$SYS.REQ.USER.INFO"]);
+    if granted.org_admin || granted.streams_admin || granted.streams_user {
+        publish.extend(texts(STREAMS_WATCHER_PUBLISH));
+    }
+    let publish = Side { allow: publish, deny: Vec::new() };
+    Derived { permissions: Permissions { publish, subscribe: permissions.subscribe }, skipped }
 }
 
 /// The permissions of a server token in the account `choria` (spec 01 §8.2). `identity` is the token's identity.
@@ -269,6 +292,28 @@ const STREAMS_USER_PUBLISH: &[&str] = &[
     "$JS.FC.>",
     "$KV.>",
     "$O.>",
+];
+
+const STREAMS_WATCHER_PUBLISH: &[&str] = &[
+    "$JS.API.INFO",
+    "$JS.API.STREAM.NAMES",
+    "$JS.API.STREAM.LIST",
+    "$JS.API.STREAM.INFO.*",
+    "$JS.API.STREAM.MSG.GET.*",
+    "$JS.API.DIRECT.GET.*",
+    "$JS.API.DIRECT.GET.*.>",
+    "$JS.API.CONSUMER.NAMES.*",
+    "$JS.API.CONSUMER.LIST.*",
+    "$JS.API.CONSUMER.INFO.*.*",
+];
+
+const UNKNOWN_SERVER_PUBLISH: &[&str] = &[
+    "*.reply.>",
+    "*.broadcast.agent.registration",
+    "choria.federation.*.collective",
+    "choria.lifecycle.>",
+    "choria.machine.transition",
+    "choria.machine.watcher.>",
 ];
 
 const EVENTS_VIEWER_SUBSCRIBE: &[&str] =

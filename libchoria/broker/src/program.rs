@@ -1,11 +1,13 @@
 //! What `choria-broker` and `choria broker run` have in common: from arguments to exit code.
 
 use crate::broker::Broker;
+use crate::reload::{Changes, Reloader};
 use crate::settings::Settings;
 use crate::surroundings::Surroundings;
 use config::{Kind, SystemEnvironment, keys};
 use daemon::logging::{Level, Logging};
 use daemon::{Exit, Options, Threads};
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,7 +27,7 @@ pub struct Arguments {
 #[must_use]
 pub fn run(arguments: &Arguments) -> ExitCode {
     match prepare(arguments) {
-        Ok((config, options)) => daemon::run(options, |context| serve(config, context)),
+        Ok((config, options)) => daemon::run(options, |context| serve(config, arguments.clone(), context)),
         Err(error) => daemon::fail(NAME, &error),
     }
 }
@@ -34,7 +36,7 @@ const NAME: &str = "choria-broker";
 
 /// Everything that can fail before the log starts.
 fn prepare(arguments: &Arguments) -> anyhow::Result<(config::Settings, Options)> {
-    let config = config::load(&arguments.config, Kind::Server, &SystemEnvironment)?.check()?;
+    let config = read(arguments)?;
     let logfile = config.get(keys::LOGFILE);
     let mut logging = Logging::from_settings(logfile.as_deref().and_then(Path::to_str), config.get(keys::LOGLEVEL));
     if arguments.debug {
@@ -46,9 +48,81 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<(config::Settings, Options)>
     Ok((config, options))
 }
 
-async fn serve(config: config::Settings, context: daemon::Context) -> anyhow::Result<Exit> {
+fn read(arguments: &Arguments) -> anyhow::Result<config::Settings> {
+    Ok(config::load(&arguments.config, Kind::Server, &SystemEnvironment)?.check()?)
+}
+
+async fn serve(config: config::Settings, arguments: Arguments, context: daemon::Context) -> anyhow::Result<Exit> {
     let settings = Settings::try_from(&config)?;
     let broker = Broker::build(settings, &Surroundings::of_this_process(), Arc::default()).await?;
-    broker.start(context.stop().clone()).follow(&context).await?;
+    let reloader = broker.reloader(config);
+    // SIGHUP before READY is answered too: what was read then is judged once the broker serves.
+    let reloads = context.reloads();
+    let running = broker.start(context.stop().clone());
+    tokio::select! {
+        ended = running.follow(&context) => ended?,
+        never = obey_reloads(reloader, reloads, &arguments, &context) => match never {},
+    }
     Ok(Exit::Clean)
+}
+
+/// Reads the configuration anew at each SIGHUP. A bad one changes nothing.
+async fn obey_reloads(
+    mut reloader: Reloader,
+    mut reloads: daemon::Reloads,
+    arguments: &Arguments,
+    context: &daemon::Context,
+) -> Infallible {
+    loop {
+        reloads.next().await;
+        let arguments = arguments.clone();
+        let debug = arguments.debug;
+        // Reading files and looking up this host's name may take a while.
+        let config = tokio::task::spawn_blocking(move || read(&arguments)).await;
+        let applied = match config {
+            Ok(Ok(config)) => {
+                let level = Level::from_setting(config.get(keys::LOGLEVEL).unwrap_or("info"));
+                reloader.apply(config).map(|changes| (changes, level)).map_err(anyhow::Error::from)
+            }
+            Ok(Err(error)) => Err(error),
+            Err(error) => Err(error.into()),
+        };
+        match applied {
+            Ok((changes, level)) => {
+                if !debug {
+                    context.set_log_level(level);
+                }
+                tell(&changes);
+            }
+            Err(error) => tracing::error!(
+                event = "reload_refused",
+                "the configuration read anew is refused and what was in force stays in force: {error:#}"
+            ),
+        }
+        context.reloaded();
+    }
+}
+
+/// Says what a reload did, a record for each key that waits.
+fn tell(changes: &Changes) {
+    for warning in &changes.warnings {
+        tracing::warn!("{warning}");
+    }
+    let keys = match changes.applied.join(", ") {
+        none if none.is_empty() => "no key that this broker can change while it runs".to_owned(),
+        keys => keys,
+    };
+    tracing::info!(
+        event = "reloaded",
+        keys,
+        "the configuration was read anew; changed and in force for connections made from now on: {keys}"
+    );
+    for key in &changes.waiting {
+        tracing::warn!(
+            event = "reload_waiting",
+            key,
+            "{key} was changed and is not in force: it takes effect when the broker is restarted (systemctl restart \
+             choria-broker), which disconnects everybody for a moment"
+        );
+    }
 }

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokens::Seed;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
@@ -18,7 +19,9 @@ use tracing::subscriber::NoSubscriber;
 pub(crate) struct SelfCheck {
     servers: Vec<ServerAddress>,
     login: OwnLogin,
-    policy: Arc<Policy>,
+    policy: watch::Receiver<Arc<Policy>>,
+    /// Known to this process alone before it connects.
+    name: String,
     metrics: Arc<Metrics>,
     tls: network::Tls,
 }
@@ -51,13 +54,18 @@ impl SelfCheck {
     ///
     /// # Errors
     /// [`CheckError::Connect`] when TLS cannot be set up.
-    pub(crate) fn new(settings: &Settings, metrics: Arc<Metrics>) -> Result<Self, CheckError> {
+    pub(crate) fn new(
+        settings: &Settings,
+        policy: watch::Receiver<Arc<Policy>>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, CheckError> {
         // The other end is our own child on this machine; its certificate carries names, not loopback addresses.
         let tls = network::Tls::unverified();
         Ok(Self {
             servers: addresses(&settings.listen_address, settings.client_port),
             login: settings.login.clone(),
-            policy: Arc::clone(&settings.policy),
+            policy,
+            name: format!("choria-broker self check {:08x}", rand::random::<u32>()),
             metrics,
             tls: tls.map_err(|error| CheckError::Connect(error.to_string()))?,
         })
@@ -68,6 +76,15 @@ impl SelfCheck {
     /// # Errors
     /// [`CheckError::Files`] and [`CheckError::Refused`].
     pub(crate) fn rehearse(&self, now: SystemTime) -> Result<Verdict, CheckError> {
+        let policy = Arc::clone(&self.policy.borrow());
+        self.rehearse_with(&policy, now)
+    }
+
+    /// The same under rules that are not in force.
+    ///
+    /// # Errors
+    /// As [`SelfCheck::rehearse`].
+    pub(crate) fn rehearse_with(&self, policy: &Policy, now: SystemTime) -> Result<Verdict, CheckError> {
         let described = |error: tokens::KeyError| CheckError::Files(with_cause(&error));
         let token = tokens::read_token(&self.login.token_file).map_err(described)?;
         let seed = Seed::read(&self.login.seed_file).map_err(described)?;
@@ -79,12 +96,18 @@ impl SelfCheck {
             signature: seed.sign(REHEARSED_NONCE.as_bytes()).to_base64(),
             nonce: REHEARSED_NONCE.to_owned(),
             tls: Tls::Unverified,
+            address: self.servers.first().and_then(|server| server.host().trim_matches(['[', ']']).parse().ok()),
         };
-        match decide(&request, &self.policy, now) {
+        match decide(&request, policy, now) {
             Decision::Allow(_) => Ok(Verdict::Accepted),
             Decision::Deny(Reason::Token(tokens::Invalid::Expired)) => Ok(Verdict::OwnTokenExpired),
             Decision::Deny(reason) => Err(CheckError::Refused(reason.to_string())),
         }
+    }
+
+    /// The name of the checking connection in monitoring and logs.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Connects and closes again, within `patience`.
@@ -94,7 +117,8 @@ impl SelfCheck {
     pub(crate) async fn run(&self, patience: Duration, stop: &CancellationToken) -> Result<Verdict, CheckError> {
         let verdict = self.rehearse(SystemTime::now())?;
         let answered = self.metrics.snapshot().answered();
-        let mut options = Options::new(Role::Client, NAME, Servers::Fixed(self.servers.clone()), self.tls.clone());
+        let mut options =
+            Options::new(Role::Client, self.name.as_str(), Servers::Fixed(self.servers.clone()), self.tls.clone());
         options.patience = Some(patience);
         options.login = self.login(verdict)?;
         // What the connector says to its users is not news here; the verdict is.
@@ -145,9 +169,6 @@ fn with_cause(error: &dyn std::error::Error) -> String {
         None => error.to_string(),
     }
 }
-
-/// The name of the checking connection in monitoring and logs.
-const NAME: &str = "choria-broker self check";
 
 /// Stands in for the server's nonce where no server is asked.
 const REHEARSED_NONCE: &str = "rehearsal";

@@ -234,8 +234,9 @@ impl Run {
 impl Callout {
     async fn subscribe(&self, parts: &Parts) -> Result<Service, StartError> {
         let client = internal::connect(&self.address, "choria-broker callout", &self.login).await?;
-        let (keys, policy) = (Arc::clone(&self.keys), Arc::clone(&parts.settings.policy));
-        let service = Service::subscribe(client, keys, policy, Arc::clone(&parts.metrics)).await;
+        let (keys, policy) = (Arc::clone(&self.keys), parts.policy.clone());
+        let quiet = parts.self_check.name().to_owned();
+        let service = Service::subscribe(client, keys, policy, quiet, Arc::clone(&parts.metrics)).await;
         service.map_err(|error| StartError::Callout(error.to_string()))
     }
 
@@ -310,6 +311,7 @@ fn nats_config(parts: &Parts, keys: &Keys, service: &KeyPair, internal: &KeyPair
         },
         authentication_timeout: settings.authentication_timeout,
         write_deadline: settings.write_deadline,
+        max_connections: settings.max_connections,
         stream_store: settings.streams.as_ref().map(|streams| streams.store.clone()),
         provisioning: settings.policy.provisioning.is_some(),
         mappings: settings.mappings.clone(),

@@ -5,7 +5,7 @@
 
 use choria_broker_role::callout::{Answer, Curve, Keys, Question};
 use choria_broker_role::decision::{
-    Account, Decision, Grant, Kind, Policy, Provisioning, Request, Secret, System, Tls, Trust, decide,
+    Account, Decision, Grant, Kind, Networks, Policy, Provisioning, Request, Secret, System, Tls, Trust, decide,
 };
 use choria_broker_role::permissions::{self, Permissions, Side};
 use nkeys::{KeyPair, XKey};
@@ -225,7 +225,9 @@ fn policy(roots: TrustRoots) -> Policy {
         provisioning: None,
         system: None,
         deny_servers: false,
-        client_hosts: false,
+        client_hosts: Networks::default(),
+        read_only: false,
+        enforce_expiry: false,
         certificates_on_issuer_network: false,
     }
 }
@@ -261,6 +263,7 @@ fn request(token: &str, seed: Option<&Seed>) -> Request {
         signature: seed.map(|seed| seed.sign(nonce.as_bytes()).to_base64()).unwrap_or_default(),
         nonce: nonce.to_owned(),
         tls: Tls::Unverified,
+        address: None,
     }
 }
 

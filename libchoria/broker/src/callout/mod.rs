@@ -7,11 +7,13 @@
 //! | `request` | a question: opened, verified and turned into a [`crate::decision::Request`] |
 //! | `response` | an answer: an outer JWT with the user's JWT or the error inside, sealed |
 //! | `queue` | questions that wait, newest first |
+//! | `record` | what is logged about each decision |
 //! | `service` | the loop that answers, within time limits |
 
 mod curve;
 mod nkey_jwt;
 mod queue;
+mod record;
 mod request;
 mod response;
 mod service;

@@ -4,6 +4,7 @@ use super::Keys;
 use super::nkey_jwt::{self, InvalidJwt};
 use crate::decision::{Kind, Request, Secret, Tls};
 use serde::Deserialize;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 /// One question, verified to come from the nats-server it names and to be meant for this callout.
@@ -100,6 +101,7 @@ impl Claims {
             signature: connect_opts.sig,
             nonce: client_info.nonce,
             tls: client_tls.map_or(Tls::None, |tls| tls.state()),
+            address: address_of(&client_info.host),
         };
         Question {
             user_key: self.nats.user_nkey,
@@ -128,6 +130,11 @@ fn common_name(pem: &str) -> Option<String> {
     let certificate = pem.parse_x509().ok()?;
     let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
     Some(name.to_owned())
+}
+
+/// The IP address in nats-server's name of a host; a zone (`fe80::1%eth0`) says nothing about who it is.
+fn address_of(host: &str) -> Option<IpAddr> {
+    host.split('%').next().and_then(|address| address.parse().ok())
 }
 
 /// An empty text and an absent one say the same.

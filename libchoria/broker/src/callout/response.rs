@@ -50,6 +50,7 @@ impl Answer<'_> {
             aud: &question.server,
             jti: new_id(),
             iat: seconds(now),
+            exp: None,
             iss: &keys.issuer.public_key(),
             name: None,
             sub: &question.user_key,
@@ -74,13 +75,15 @@ impl Answer<'_> {
     }
 }
 
-/// The user's JWT. It has no expiry: like the original system, a connection outlives its token until it reconnects.
+/// The user's JWT. It expires only when the grant does, and then nats-server closes the connection; else, like in the
+/// original system, a connection outlives its token until it reconnects.
 fn user_jwt(grant: &Grant, question: &Question, keys: &Keys, now: SystemTime) -> Result<String, InvalidJwt> {
     let permissions = &grant.permissions;
     let claims = Claims {
         aud: grant.account.name(),
         jti: new_id(),
         iat: seconds(now),
+        exp: grant.expires.map(seconds),
         iss: &keys.issuer.public_key(),
         name: Some(&grant.name),
         sub: &question.user_key,
@@ -110,6 +113,8 @@ struct Claims<'a, T> {
     aud: &'a str,
     jti: String,
     iat: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exp: Option<u64>,
     iss: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,

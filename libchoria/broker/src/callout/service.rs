@@ -6,14 +6,15 @@
 //! keeps a storm of reconnections from feeding itself (spec 10 §7, §8).
 
 use super::queue::Queue;
+use super::record::Recorder;
 use super::{Answer, Keys, Question, REQUEST_SUBJECT, XKEY_HEADER};
-use crate::child::Sampler;
-use crate::decision::{Decision, Grant, Policy, decide};
+use crate::decision::{Decision, Policy, decide};
 use crate::metrics::Metrics;
 use async_nats::{Client, Message, Subscriber};
 use futures_util::StreamExt as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// The callout of one nats-server.
@@ -39,9 +40,10 @@ pub(crate) enum ServiceError {
 #[derive(Debug)]
 struct Judge {
     keys: Arc<Keys>,
-    policy: Arc<Policy>,
+    /// The newest counts: a reload changes it.
+    policy: watch::Receiver<Arc<Policy>>,
     metrics: Arc<Metrics>,
-    denials: Mutex<Sampler>,
+    recorder: Recorder,
 }
 
 /// A message and when it was taken from the connection.
@@ -51,21 +53,22 @@ struct Waiting {
 }
 
 impl Service {
-    /// Subscribes on `client`, the connection of the callout's own user.
+    /// Subscribes on `client`, the connection of the callout's own user. Connections called `quiet` are the broker's own.
     ///
     /// # Errors
     /// [`ServiceError::Subscribe`].
     pub(crate) async fn subscribe(
         client: Client,
         keys: Arc<Keys>,
-        policy: Arc<Policy>,
+        policy: watch::Receiver<Arc<Policy>>,
+        quiet: String,
         metrics: Arc<Metrics>,
     ) -> Result<Self, ServiceError> {
         let subscription = client.queue_subscribe(REQUEST_SUBJECT, QUEUE_GROUP.to_owned()).await?;
         // A failing flush shows as a closed subscription soon after.
         let _ = client.flush().await;
-        let denials = Mutex::new(Sampler::new(LOGGED_DENIALS, LOGGED_WINDOW));
-        Ok(Self { client, subscription, judge: Arc::new(Judge { keys, policy, metrics, denials }) })
+        let recorder = Recorder::new(quiet);
+        Ok(Self { client, subscription, judge: Arc::new(Judge { keys, policy, metrics, recorder }) })
     }
 
     /// Answers for ever; dropping the future ends it.
@@ -128,10 +131,17 @@ impl Judge {
         self.metrics.waited(waited);
         let sealed = if waited >= TOO_OLD {
             self.metrics.late();
-            let text = format!("the broker is busy: the request waited {} ms", waited.as_millis());
+            let text = format!(
+                "the broker is busy: the request waited {} ms, longer than the {} ms after which clients leave; they \
+                 come back by themselves",
+                waited.as_millis(),
+                TOO_OLD.as_millis()
+            );
+            self.recorder.denied(&question, "late", &text);
             Answer::Error(text).seal(&question, curve.unwrap_or_default(), &self.keys, now)
         } else {
-            let decision = decide(&question.request, &self.policy, now);
+            let policy = Arc::clone(&self.policy.borrow());
+            let decision = decide(&question.request, &policy, now);
             self.record(&question, &decision);
             Answer::from(&decision).seal(&question, curve.unwrap_or_default(), &self.keys, now)
         };
@@ -142,39 +152,11 @@ impl Judge {
     }
 
     fn record(&self, question: &Question, decision: &Decision) {
-        let Question { connection, host, name, .. } = question;
         match decision {
-            Decision::Allow(Grant { account, name: user, skipped, .. }) => {
-                self.metrics.allowed();
-                let account = account.name();
-                tracing::debug!(
-                    connection,
-                    host,
-                    name,
-                    user,
-                    account,
-                    "connection {connection} is {user} in {account}"
-                );
-                for sentence in skipped {
-                    tracing::warn!(connection, host, user, "part of the token of {user} gives nothing: {sentence}");
-                }
-            }
-            Decision::Deny(reason) => {
-                self.metrics.denied(reason.label());
-                let admitted = self.denials.lock().unwrap_or_else(PoisonError::into_inner).admit(Instant::now());
-                if let Some(missed) = admitted {
-                    let why = reason.label();
-                    tracing::warn!(
-                        connection,
-                        host,
-                        name,
-                        why,
-                        missed,
-                        "connection {connection} from {host} is denied: {reason}"
-                    );
-                }
-            }
+            Decision::Allow(_) => self.metrics.allowed(),
+            Decision::Deny(reason) => self.metrics.denied(reason.label()),
         }
+        self.recorder.decided(question, decision);
     }
 }
 
@@ -191,9 +173,3 @@ const QUEUE: usize = 4096;
 
 /// The callout is alone in its account; the group matters for the moment in which one connection replaces another.
 const QUEUE_GROUP: &str = "choria-broker";
-
-/// Denials logged in each [`LOGGED_WINDOW`]; the rest shows as a number.
-const LOGGED_DENIALS: u32 = 20;
-
-/// See [`LOGGED_DENIALS`].
-const LOGGED_WINDOW: Duration = Duration::from_secs(10);

@@ -4,18 +4,25 @@
 //! asks a network, a clock or a file; the one value that may change between connections, the key of `signer_cert`, is
 //! asked for through [`Provisioning::signer`].
 //!
-//! `policy.rs` holds what an administrator configured, `reason.rs` every way to be denied, `secret.rs` passwords.
+//! `policy.rs` holds what an administrator configured, `reason.rs` every way to be denied, `networks.rs` where clients
+//! may come from, `presented.rs` what a record says about a connection, `secret.rs` passwords.
 
+mod networks;
 mod policy;
+mod presented;
 mod reason;
 mod secret;
 
+pub use networks::{InvalidNetwork, Network, Networks};
 pub use policy::{Policy, Provisioning, SignerUnavailable, System, Trust};
+pub use presented::Presented;
+pub(crate) use presented::bounded;
 pub use reason::Reason;
 pub use secret::Secret;
 
 use crate::permissions::{self, Derived, Permissions};
 use names::Identity;
+use std::net::IpAddr;
 use std::time::SystemTime;
 use tokens::{ClientClaims, Purpose, Signature, StandardClaims, Verified};
 
@@ -36,6 +43,8 @@ pub struct Request {
     pub nonce: String,
     /// How the connection is encrypted.
     pub tls: Tls,
+    /// Where it comes from; `None` when that is not known, which counts as nowhere allowed.
+    pub address: Option<IpAddr>,
 }
 
 /// The sort of a connection.
@@ -95,6 +104,8 @@ pub struct Grant {
     pub permissions: Permissions,
     /// What its token asked for and did not get, a sentence each.
     pub skipped: Vec<String>,
+    /// When the connection ends although it is in use: when its token does, if the policy says so.
+    pub expires: Option<SystemTime>,
 }
 
 /// Decides one connection at the time `now`.
@@ -149,12 +160,14 @@ fn provisioner(request: &Request, policy: &Policy, now: SystemTime) -> Result<Gr
     if !provisioning.password.matches(password) {
         return Err(Reason::ProvisionerPassword);
     }
+    let mut expires = None;
     match (&policy.trust, &request.token) {
         (Trust::Issuers(_), Some(token)) => {
-            let claims = verified_client(policy, token, now)?;
+            let claims = verified_client(request, policy, token, now)?;
             if !claims.granted().server_provisioner {
                 return Err(Reason::NotProvisioner { caller: claims.caller_id.clone() });
             }
+            expires = policy.end_of(&claims.standard);
         }
         (Trust::Issuers(_), None) if !provisioning.without_token => return Err(Reason::ProvisionerToken),
         (Trust::Signers { .. }, _) if !matches!(request.tls, Tls::Verified { .. }) => {
@@ -162,11 +175,12 @@ fn provisioner(request: &Request, policy: &Policy, now: SystemTime) -> Result<Gr
         }
         _ => {}
     }
-    Ok(unlimited(Account::Provisioning, PROVISIONER))
+    Ok(Grant { expires, ..unlimited(Account::Provisioning, PROVISIONER) })
 }
 
 /// The user of the system account: user name and password, and without a verified certificate also a client token.
 fn system_user(request: &Request, policy: &Policy, system: &System, now: SystemTime) -> Result<Grant, Reason> {
+    let mut expires = None;
     if request.tls == Tls::Unverified {
         let token = request.token.as_ref().ok_or(Reason::SystemToken)?;
         if tokens::purpose_of(token.expose()).ok() != Some(Purpose::Client) {
@@ -175,15 +189,18 @@ fn system_user(request: &Request, policy: &Policy, system: &System, now: SystemT
         if request.kind != Kind::Client {
             return Err(Reason::TokenOnOtherKind);
         }
-        let claims = verified_client(policy, token, now)?;
+        let claims = verified_client(request, policy, token, now)?;
         let granted = claims.granted();
         if !granted.system_user && !granted.org_admin {
             return Err(Reason::NotSystemUser { caller: claims.caller_id.clone() });
         }
         check_nonce(request, &claims.standard)?;
+        expires = policy.end_of(&claims.standard);
     }
     match &request.password {
-        Some(password) if system.password.matches(password) => Ok(unlimited(Account::System, &system.user)),
+        Some(password) if system.password.matches(password) => {
+            Ok(Grant { expires, ..unlimited(Account::System, &system.user) })
+        }
         _ => Err(Reason::SystemPassword),
     }
 }
@@ -202,9 +219,10 @@ fn client(request: &Request, policy: &Policy, token: &Secret, now: SystemTime) -
     if request.kind != Kind::Client {
         return Err(Reason::TokenOnOtherKind);
     }
-    let claims = verified_client(policy, token, now)?;
+    let claims = verified_client(request, policy, token, now)?;
     check_nonce(request, &claims.standard)?;
-    Ok(granted(claims.caller_id.clone(), permissions::client(&claims)))
+    let derived = if policy.read_only { permissions::watching_client(&claims) } else { permissions::client(&claims) };
+    Ok(Grant { expires: policy.end_of(&claims.standard), ..granted(claims.caller_id.clone(), derived) })
 }
 
 fn server(request: &Request, policy: &Policy, token: &Secret, now: SystemTime) -> Result<Grant, Reason> {
@@ -220,13 +238,13 @@ fn server(request: &Request, policy: &Policy, token: &Secret, now: SystemTime) -
     } else {
         permissions::server(&claims, &identity)
     };
-    Ok(granted(identity.to_string(), derived))
+    Ok(Grant { expires: policy.end_of(&claims.standard), ..granted(identity.to_string(), derived) })
 }
 
 /// A connection without a token: only a verified certificate gives it anything.
 fn by_certificate(request: &Request, policy: &Policy) -> Result<Grant, Reason> {
     let Tls::Verified { common_name } = &request.tls else { return Err(Reason::NoToken) };
-    let permissions = if policy.client_hosts {
+    let permissions = if !policy.client_hosts.is_empty() {
         if policy.deny_servers { Permissions::nothing() } else { Permissions::default_server() }
     } else if matches!(policy.trust, Trust::Signers { .. }) {
         Permissions::unlimited()
@@ -235,6 +253,7 @@ fn by_certificate(request: &Request, policy: &Policy) -> Result<Grant, Reason> {
     } else {
         return Err(Reason::CertificateOnly);
     };
+    let permissions = if policy.read_only { permissions.without_requests() } else { permissions };
     let name = [request.user.as_str(), common_name.as_str(), "certificate"].into_iter().find(|name| !name.is_empty());
     Ok(granted(name.unwrap_or_default().to_owned(), Derived { permissions, skipped: Vec::new() }))
 }
@@ -252,20 +271,34 @@ fn provisioning_server(request: &Request, policy: &Policy, now: SystemTime) -> R
             signer().map_err(Reason::ProvisioningSigner)?.verify_provisioning(token, now)
         }
     };
-    verified.map_err(Reason::ProvisioningToken)?;
+    let claims = verified.map_err(Reason::ProvisioningToken)?;
     let name = if request.user.is_empty() { UNPROVISIONED } else { &request.user };
     Ok(Grant {
         account: Account::Provisioning,
         name: name.to_owned(),
         permissions: Permissions::provisioning_server(),
         skipped: Vec::new(),
+        expires: policy.end_of(&claims.standard),
     })
 }
 
-fn verified_client(policy: &Policy, token: &Secret, now: SystemTime) -> Result<Verified<ClientClaims>, Reason> {
+/// The claims of a client token that may be used from where the connection comes.
+fn verified_client(
+    request: &Request,
+    policy: &Policy,
+    token: &Secret,
+    now: SystemTime,
+) -> Result<Verified<ClientClaims>, Reason> {
     let roots = policy.trust.clients().ok_or(Reason::NoClientTrust)?;
     let claims = roots.verify_client(token.expose(), now).map_err(Reason::Token)?;
-    if claims.caller_id.is_empty() { Err(Reason::NoCaller) } else { Ok(claims) }
+    if claims.caller_id.is_empty() {
+        return Err(Reason::NoCaller);
+    }
+    let listed = |address| policy.client_hosts.contain(address);
+    if !policy.client_hosts.is_empty() && !request.address.is_some_and(listed) {
+        return Err(Reason::ClientHost { caller: bounded(&claims.caller_id), address: request.address });
+    }
+    Ok(claims)
 }
 
 /// Proof that the connection holds the key in its token: the signature over the nonce's ASCII characters.
@@ -285,11 +318,13 @@ fn decode_signature(text: &str) -> Option<Signature> {
 }
 
 fn granted(name: String, derived: Derived) -> Grant {
-    Grant { account: Account::Choria, name, permissions: derived.permissions, skipped: derived.skipped }
+    let Derived { permissions, skipped } = derived;
+    Grant { account: Account::Choria, name, permissions, skipped, expires: None }
 }
 
 fn unlimited(account: Account, name: &str) -> Grant {
-    Grant { account, name: name.to_owned(), permissions: Permissions::unlimited(), skipped: Vec::new() }
+    let permissions = Permissions::unlimited();
+    Grant { account, name: name.to_owned(), permissions, skipped: Vec::new(), expires: None }
 }
 
 /// The user name that leads into the provisioning account (spec 01 §7 row 1).

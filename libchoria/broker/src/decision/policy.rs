@@ -1,11 +1,13 @@
 //! What an administrator configured about connections.
 
-use super::Secret;
+use super::{Networks, Secret};
 use std::fmt;
-use tokens::TrustRoots;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokens::{StandardClaims, TrustRoots};
 
 /// The rules every connection is judged by.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     /// Whose tokens count.
     pub trust: Trust,
@@ -15,16 +17,20 @@ pub struct Policy {
     pub system: Option<System>,
     /// `plugin.choria.network.deny_server_connections`: servers connect and may do nothing.
     pub deny_servers: bool,
-    /// Whether `plugin.choria.network.client_hosts` names anything. What it names does not matter: tokens are not
-    /// bound to hosts, and a connection with only a certificate becomes a server (spec 01 §7).
-    pub client_hosts: bool,
+    /// `plugin.choria.network.client_hosts`: where connections with client tokens may come from; empty is anywhere. When
+    /// it names anything, a connection with only a certificate becomes a server (spec 01 §7 row e).
+    pub client_hosts: Networks,
+    /// `plugin.choria.network.read_only`: clients watch and change nothing.
+    pub read_only: bool,
+    /// `plugin.choria.network.enforce_token_expiry`: a connection ends with its token.
+    pub enforce_expiry: bool,
     /// Whether `plugin.security.choria.ca` lets certificates without a token use free messaging on a network of
     /// issuers.
     pub certificates_on_issuer_network: bool,
 }
 
 /// Whose tokens count.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Trust {
     /// Organization issuers by organization unit: `plugin.security.issuer.names`.
     Issuers(TrustRoots),
@@ -38,6 +44,7 @@ pub enum Trust {
 }
 
 /// The rules of the provisioning account.
+#[derive(Clone)]
 pub struct Provisioning {
     /// What the user `provisioner` must present.
     pub password: Secret,
@@ -45,11 +52,11 @@ pub struct Provisioning {
     pub without_token: bool,
     /// Reads the key of `plugin.choria.network.provisioning.signer_cert` anew for each token that needs it, so that
     /// replacing the file needs no restart. `None` when the key is not set.
-    pub signer: Option<Box<dyn Fn() -> Result<TrustRoots, SignerUnavailable> + Send + Sync>>,
+    pub signer: Option<Arc<dyn Fn() -> Result<TrustRoots, SignerUnavailable> + Send + Sync>>,
 }
 
 /// The login of the system account.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct System {
     /// User name.
     pub user: String,
@@ -61,6 +68,15 @@ pub struct System {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SignerUnavailable(pub String);
+
+impl Policy {
+    /// When a connection that presented a token with `claims` ends although it is in use; a token of a chain issuer ends
+    /// with its issuer.
+    #[must_use]
+    pub fn end_of(&self, claims: &StandardClaims) -> Option<SystemTime> {
+        if self.enforce_expiry { claims.effective_expiry() } else { None }
+    }
+}
 
 impl Trust {
     /// The roots for client tokens.

@@ -2,6 +2,7 @@
 
 use super::SignerUnavailable;
 use names::InvalidName;
+use std::net::IpAddr;
 use tokens::Invalid;
 
 /// Why a connection is denied. The connection itself only learns `Authorization Violation`; this goes to the log.
@@ -9,7 +10,7 @@ use tokens::Invalid;
 #[derive(Debug, thiserror::Error)]
 pub enum Reason {
     /// The connection is not encrypted.
-    #[error("the connection does not use TLS; this broker serves only TLS connections")]
+    #[error("the connection does not use TLS, which no setting of this broker allows; connect with TLS")]
     NoTls,
     /// Neither a token nor a verified certificate.
     #[error(
@@ -25,10 +26,16 @@ pub enum Reason {
     )]
     CertificateOnly,
     /// A fleet token on something that is not a client.
-    #[error("a token was presented by a connection that is not a client, such as a leafnode; tokens are for clients")]
+    #[error(
+        "a token was presented by a connection that is not a client, such as a leafnode, which no setting of this \
+         broker allows; let it present a certificate, or connect it as a client"
+    )]
     TokenOnOtherKind,
     /// The token is for something else.
-    #[error("the token is neither a client nor a server token; only those two reach the fleet's account")]
+    #[error(
+        "the token's claim `purpose` is neither `choria_client_id` nor `choria_server`, and only those two reach the \
+         fleet's account; have the right kind of token issued"
+    )]
     Purpose,
     /// The token does not verify.
     #[error(
@@ -51,19 +58,33 @@ pub enum Reason {
     /// The client token names nobody.
     #[error("the client token has no caller id; its issuer must set the claim `callerid`")]
     NoCaller,
+    /// A client comes from an address that clients may not come from.
+    #[error(
+        "client {caller:?} connects from {}, which is not in plugin.choria.network.client_hosts of this broker",
+        shown(*address)
+    )]
+    ClientHost {
+        /// Caller id of the token.
+        caller: String,
+        /// Where it comes from.
+        address: Option<IpAddr>,
+    },
     /// The server token's identity cannot be a subject.
     #[error("the server token's claim `identity` is refused: {0}")]
     Identity(#[source] InvalidName),
     /// The token binds no key.
-    #[error("the holder of the token cannot prove itself: {0}")]
+    #[error("the holder of the token cannot prove itself, for want of a good claim `public_key`: {0}")]
     PublicKey(#[source] Invalid),
     /// No proof of the key.
-    #[error("the server's nonce was not signed; a token counts only with a signature by its seed")]
+    #[error(
+        "the server's nonce was not signed, and a token counts only with a signature by its seed; is \
+         plugin.security.choria.seed_file of this client or server set?"
+    )]
     NonceNotSigned,
     /// A wrong proof of the key.
     #[error(
-        "the signature over the server's nonce does not belong to the token's public key; is the seed file another \
-         token's?"
+        "the signature over the server's nonce does not belong to the token's claim `public_key`; is \
+         plugin.security.choria.seed_file of this client or server another token's?"
     )]
     NonceSignature,
     /// There is no provisioning account.
@@ -123,6 +144,11 @@ pub enum Reason {
     ProvisioningToken(#[source] Invalid),
 }
 
+/// An address for a sentence.
+fn shown(address: Option<IpAddr>) -> String {
+    address.map_or_else(|| "an unknown address".to_owned(), |address| address.to_canonical().to_string())
+}
+
 impl Reason {
     /// A short name for counters.
     #[must_use]
@@ -135,6 +161,7 @@ impl Reason {
             Self::Purpose => "purpose",
             Self::Token(_) | Self::ProvisioningToken(_) => "token",
             Self::NoClientTrust | Self::NoServerTrust | Self::NoProvisioningSigner => "no_trust",
+            Self::ClientHost { .. } => "client_host",
             Self::NoCaller | Self::Identity(_) | Self::PublicKey(_) => "claims",
             Self::NonceNotSigned | Self::NonceSignature => "nonce",
             Self::ProvisioningOff => "provisioning_off",

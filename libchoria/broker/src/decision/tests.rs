@@ -41,7 +41,9 @@ impl World {
             }),
             system: Some(System { user: "system".to_owned(), password: Secret::new("sysp".to_owned()) }),
             deny_servers: false,
-            client_hosts: false,
+            client_hosts: Networks::default(),
+            read_only: false,
+            enforce_expiry: false,
             certificates_on_issuer_network: false,
         }
     }
@@ -96,6 +98,7 @@ impl World {
             signature: self.holder.sign(NONCE.as_bytes()).to_base64(),
             nonce: NONCE.to_owned(),
             tls: Tls::Unverified,
+            address: None,
         }
     }
 }
@@ -107,6 +110,10 @@ fn login(request: Request, user: &str, password: &str) -> Request {
 fn certified(common_name: &str) -> Request {
     let tls = Tls::Verified { common_name: common_name.to_owned() };
     Request { token: None, signature: String::new(), nonce: String::new(), tls, ..World::new().request(String::new()) }
+}
+
+fn listed(networks: &str) -> Networks {
+    networks.split(',').map(|network| network.parse().unwrap()).collect()
 }
 
 /// `account/name` of a grant, or the label of a denial.
@@ -215,7 +222,7 @@ fn each_setting_changes_what_it_says() {
             waiting(),
             Policy {
                 trust: signers(true, true),
-                provisioning: provisioning(Some(Box::new(move || Ok(other_roots())))),
+                provisioning: provisioning(Some(Arc::new(move || Ok(other_roots())))),
                 ..base()
             },
             "provisioning/provisioning",
@@ -223,7 +230,7 @@ fn each_setting_changes_what_it_says() {
         (
             "signer cannot be read",
             waiting(),
-            Policy { trust: signers(true, true), provisioning: provisioning(Some(Box::new(missing))), ..base() },
+            Policy { trust: signers(true, true), provisioning: provisioning(Some(Arc::new(missing))), ..base() },
             "provisioning_signer",
         ),
         ("no signer", waiting(), Policy { trust: signers(true, true), ..base() }, "no_trust"),
@@ -237,7 +244,12 @@ fn each_setting_changes_what_it_says() {
             Policy { certificates_on_issuer_network: true, ..base() },
             "choria/certificate",
         ),
-        ("certificate and client_hosts", certified("n1"), Policy { client_hosts: true, ..base() }, "choria/n1"),
+        (
+            "certificate and client_hosts",
+            certified("n1"),
+            Policy { client_hosts: listed("192.0.2.0/24"), ..base() },
+            "choria/n1",
+        ),
     ];
     for (name, request, policy, expected) in rows {
         assert_eq!(outcome(&decide(&request, &policy, world.now)), expected, "{name}");
@@ -256,11 +268,16 @@ fn certificates_and_denied_servers_get_the_fixed_lists() {
     let server = world.request(world.server("n1", &world.issuer));
     let rows = [
         ("denied server", &server, Policy { deny_servers: true, ..base() }, Permissions::nothing()),
-        ("client_hosts", &certified("n"), Policy { client_hosts: true, ..base() }, Permissions::default_server()),
+        (
+            "client_hosts",
+            &certified("n"),
+            Policy { client_hosts: listed("192.0.2.0/24"), ..base() },
+            Permissions::default_server(),
+        ),
         (
             "client_hosts, denied",
             &certified("n"),
-            Policy { client_hosts: true, deny_servers: true, ..base() },
+            Policy { client_hosts: listed("192.0.2.0/24"), deny_servers: true, ..base() },
             Permissions::nothing(),
         ),
         ("legacy", &certified("n"), Policy { trust: legacy(), ..base() }, Permissions::unlimited()),

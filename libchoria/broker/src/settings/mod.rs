@@ -6,7 +6,7 @@
 mod trust;
 mod unsupported;
 
-use crate::decision::{Policy, Provisioning, Secret, System, Trust};
+use crate::decision::{Network, Networks, Policy, Provisioning, Secret, System, Trust};
 use crate::streams::StreamSettings;
 use config::keys;
 use names::Identity;
@@ -35,6 +35,7 @@ pub struct Settings {
     pub(crate) curves: Vec<String>,
     pub(crate) authentication_timeout: Duration,
     pub(crate) write_deadline: Duration,
+    pub(crate) max_connections: u32,
     /// `address:port` of nats-server's monitoring.
     pub(crate) monitoring: Option<String>,
     pub(crate) mappings: Vec<(String, String)>,
@@ -102,6 +103,7 @@ impl TryFrom<&config::Settings> for Settings {
             curves: list(config.is_set(keys::SECURITY_ECC_CURVES), config.get(keys::SECURITY_ECC_CURVES)),
             authentication_timeout: authentication_timeout(config),
             write_deadline: config.get(keys::NETWORK_WRITE_DEADLINE),
+            max_connections: u32::try_from(config.get(keys::NETWORK_MAX_CONNECTIONS)).unwrap_or(MAX_CONNECTIONS),
             monitoring,
             mappings,
             streams: StreamSettings::read(config),
@@ -153,14 +155,29 @@ impl Reader<'_> {
                 None
             }
         };
+        let client_hosts = self.client_hosts();
         Some(Policy {
             trust: trust?,
             provisioning,
             system,
             deny_servers: config.get(keys::NETWORK_DENY_SERVER_CONNECTIONS),
-            client_hosts: !config.get(keys::NETWORK_CLIENT_HOSTS).is_empty(),
+            client_hosts,
+            read_only: config.get(keys::NETWORK_READ_ONLY),
+            enforce_expiry: config.get(keys::NETWORK_ENFORCE_TOKEN_EXPIRY),
             certificates_on_issuer_network: config.get(keys::SECURITY_CHORIA_CA).is_some(),
         })
+    }
+
+    fn client_hosts(&mut self) -> Networks {
+        let key = keys::NETWORK_CLIENT_HOSTS;
+        let mut networks = Vec::new();
+        for text in self.config.get(key) {
+            match text.parse::<Network>() {
+                Ok(network) => networks.push(network),
+                Err(error) => self.problem(key.name(), error),
+            }
+        }
+        networks.into_iter().collect()
     }
 
     fn login(&mut self) -> Option<OwnLogin> {
@@ -287,6 +304,9 @@ fn stop_patience(config: &config::Settings) -> Duration {
     let seconds = u64::try_from(config.get(keys::NETWORK_SOFT_SHUTDOWN_TIMEOUT)).unwrap_or_default();
     Duration::from_secs(seconds.saturating_sub(2).max(1))
 }
+
+/// The most connections of one broker (spec 01 §10).
+const MAX_CONNECTIONS: u32 = 50_000;
 
 /// With one second, a quarter of 2000 clients that came at once was refused; with four, none (spec 10 §8).
 const CALLOUT_TIMEOUT: Duration = Duration::from_secs(4);

@@ -120,7 +120,7 @@ fn values_reach_their_place() {
     assert_eq!(settings.listen_address, "::1");
     assert_eq!(settings.monitoring.as_deref(), Some("127.0.0.1:8222"));
     assert_eq!(settings.mappings, [("old.*".to_owned(), "new.$1".to_owned())]);
-    assert!(settings.policy.provisioning.is_some() && settings.policy.client_hosts);
+    assert!(settings.policy.provisioning.is_some() && !settings.policy.client_hosts.is_empty());
     let names: Vec<_> = settings.streams.unwrap().streams.iter().map(StreamConfig::name).collect();
     let expected =
         ["CHORIA_EVENTS", "CHORIA_MACHINE", "CHORIA_STREAM_ADVISORIES", "CHORIA_EXECUTOR", "KV_CHORIA_LEADER_ELECTION"];

@@ -5,6 +5,7 @@ use crate::decision::{SignerUnavailable, Trust};
 use config::keys;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use tokens::{PublicKey, TrustRoots, VerificationKey};
 
 /// Organization issuers, or single signers; never both. `None` after a problem was added.
@@ -36,8 +37,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Trust> {
 /// A function that reads the signer of provisioning tokens each time it is called.
 pub(super) fn provisioning_signer(
     path: PathBuf,
-) -> Box<dyn Fn() -> Result<TrustRoots, SignerUnavailable> + Send + Sync> {
-    Box::new(move || match VerificationKey::read(&path) {
+) -> Arc<dyn Fn() -> Result<TrustRoots, SignerUnavailable> + Send + Sync> {
+    Arc::new(move || match VerificationKey::read(&path) {
         Ok(key) => Ok(TrustRoots::signers(vec![key])),
         Err(error) => Err(SignerUnavailable(described(&error))),
     })
