@@ -46,6 +46,9 @@ enum Command {
     /// Prints the names of the nodes that match
     #[command(visible_alias = "find")]
     Discover(Later<commands::find::FindArguments>),
+    /// Says what is wrong between this machine and its fleet, and what to do
+    #[command(long_about = commands::doctor::LONG_ABOUT)]
+    Doctor(Later<commands::doctor::DoctorArguments>),
     /// Runs many servers in one process
     #[command(long_about = commands::emulate::LONG_ABOUT)]
     Emulate(Later<commands::emulate::EmulateArguments>),
@@ -88,6 +91,7 @@ fn run(command: Command, global: Global) -> anyhow::Result<ExitCode> {
         Command::Buildinfo(Later(arguments)) => commands::buildinfo::run(&arguments),
         Command::Completion(Later(arguments)) => commands::completion::run::<Arguments>(&arguments),
         Command::Discover(Later(arguments)) => commands::find::run(&arguments, &global),
+        Command::Doctor(Later(arguments)) => commands::doctor::run(&arguments, &global),
         Command::Emulate(Later(arguments)) => commands::emulate::run(arguments, &global),
         Command::Facts(Later(arguments)) => commands::facts::run(&arguments, &global),
         Command::Inventory(Later(arguments)) => commands::inventory::run(arguments, &global),

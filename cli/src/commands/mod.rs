@@ -3,6 +3,7 @@
 pub(crate) mod broker;
 pub(crate) mod buildinfo;
 pub(crate) mod completion;
+pub(crate) mod doctor;
 pub(crate) mod emulate;
 pub(crate) mod facts;
 pub(crate) mod find;

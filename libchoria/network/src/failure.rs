@@ -111,7 +111,8 @@ impl Failure {
         }
     }
 
-    fn of_io(error: &io::Error) -> Self {
+    /// The reason within an error of a socket or of TLS upon it.
+    pub(crate) fn of_io(error: &io::Error) -> Self {
         if let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             return match tls {
                 rustls::Error::InvalidMessage(_) => Self::PlainText,
@@ -141,6 +142,12 @@ fn tls_sentence(error: &rustls::Error) -> String {
         ) => "; the broker's certificate does not carry the name it was reached by",
         rustls::Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
             "; the broker's certificate must be renewed, or this clock is wrong"
+        }
+        rustls::Error::InvalidCertificate(Certificate::Other(other))
+            if other.to_string().contains("CaUsedAsEndEntity") =>
+        {
+            "; the broker's certificate is marked as a CA: issue one without that mark (basicConstraints CA:FALSE), or \
+             put this very certificate into the CA file"
         }
         rustls::Error::AlertReceived(_) => "; the broker may demand a client certificate",
         _ => "",

@@ -23,6 +23,7 @@ mod failure;
 mod login;
 mod observer;
 mod options;
+pub mod probe;
 mod search;
 mod settings;
 mod shared;
