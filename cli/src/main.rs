@@ -77,6 +77,9 @@ fn main() -> ExitCode {
     if commands::version::is_meant(std::env::args_os()) {
         return commands::version::print();
     }
+    if commands::completion::is_meant(std::env::args_os()) {
+        return commands::completion::answer::<Arguments>(std::env::args_os());
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return commands::usage(&error),
@@ -89,7 +92,7 @@ fn run(command: Command, global: Global) -> anyhow::Result<ExitCode> {
     match command {
         Command::Broker(Later(command)) => commands::broker::run(command, global),
         Command::Buildinfo(Later(arguments)) => commands::buildinfo::run(&arguments),
-        Command::Completion(Later(arguments)) => commands::completion::run::<Arguments>(&arguments),
+        Command::Completion(Later(arguments)) => commands::completion::run(&arguments, &global),
         Command::Discover(Later(arguments)) => commands::find::run(&arguments, &global),
         Command::Doctor(Later(arguments)) => commands::doctor::run(&arguments, &global),
         Command::Emulate(Later(arguments)) => commands::emulate::run(arguments, &global),

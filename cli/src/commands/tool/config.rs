@@ -1,5 +1,6 @@
 //! `choria tool config`: the configuration in force, and what its keys mean (spec 09 §16.1, 04b §1.6).
 
+mod check;
 mod items;
 mod report;
 mod surroundings;
@@ -10,6 +11,7 @@ use config::{Environment, Inputs, KeyInfo, Kind, Settings, SystemEnvironment};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 /// What to show of the configuration.
 #[derive(clap::Args, Debug)]
@@ -20,6 +22,12 @@ pub(crate) struct ConfigArguments {
     /// Only list the names of matching keys
     #[arg(long, short)]
     list: bool,
+    /// Check the configuration and everything it names; exit code 1 when a program would not start with it
+    #[arg(long, conflicts_with_all = ["key", "list"])]
+    check: bool,
+    /// The program whose configuration is checked (default: by the name of the file)
+    #[arg(long = "as", value_name = "PROGRAM", value_enum, requires = "check")]
+    program: Option<check::Program>,
     /// Print the manual page choria.conf(5)
     #[arg(long, hide = true, exclusive = true)]
     man_page: bool,
@@ -47,6 +55,11 @@ pub(crate) fn run(arguments: &ConfigArguments, config: Option<&Path>) -> anyhow:
 
     let environment = SystemEnvironment;
     let path = config.map_or_else(|| config::find_client_config(&environment), Path::to_owned);
+    if arguments.check {
+        let program = arguments.program.unwrap_or_else(|| check::Program::guess(&path));
+        let well = check::run(&mut out, &path, program, &environment, SystemTime::now())?;
+        return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
     let (settings, is_loaded) = match load(&path, &environment) {
         Ok(settings) => (settings, true),
         Err(error) => {
