@@ -1,6 +1,7 @@
 //! What can be wrong with a configuration: files that cannot be read, values that cannot be used, things worth a word.
 
 use crate::inputs::Place;
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -66,7 +67,8 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { place, key, value, rule } = self;
-        write!(f, "{place}: {key} = {value}: {rule}")
+        // What stands in a file may hold what a terminal would obey, and a program may set several lines.
+        write!(f, "{place}: {} = {}: {}", printable(key), printable(value), printable(rule))
     }
 }
 
@@ -109,8 +111,17 @@ pub struct Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.text)
+        write!(f, "{}: {}", self.place, printable(&self.text))
     }
+}
+
+/// `text` with its control characters written out: `\n`, `\u{1b}`.
+fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let written = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(written).collect())
 }
 
 /// What helps against an error of the file system.
@@ -118,5 +129,24 @@ fn fix(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::PermissionDenied => "run as a user that may read it, or change its mode",
         _ => "check that it is a readable file",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_read_is_one_line_without_control_characters() {
+        let problem = Problem {
+            place: Place::Program,
+            key: "ttl".to_owned(),
+            value: "so\non \u{1b}[2J".to_owned(),
+            rule: "must be a whole number".to_owned(),
+        };
+        let shown = problem.to_string();
+        assert!(shown.ends_with(r"ttl = so\non \u{1b}[2J: must be a whole number"), "{shown}");
+        let warning = Warning { place: Place::Program, text: "nothing reads a\rb".to_owned() };
+        assert!(warning.to_string().ends_with(r"nothing reads a\rb"), "{warning}");
     }
 }

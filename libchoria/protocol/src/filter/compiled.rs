@@ -164,7 +164,9 @@ impl CompiledFilter<'_> {
 
 impl FilterError {
     fn expression(text: &str, why: &str) -> Self {
-        Self::Expression { text: text.chars().take(256).collect(), why: why.to_owned() }
+        // The engine quotes the text as it is, and that came from a stranger and goes to a log.
+        let printable = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        Self::Expression { text: text.chars().take(256).collect(), why: why.chars().map(printable).collect() }
     }
 }
 

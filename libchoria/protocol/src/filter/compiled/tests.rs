@@ -220,3 +220,12 @@ const WORDS: &[&str] = &[
     "nil",
     "\u{e9}",
 ];
+
+#[test]
+fn a_reason_holds_no_control_characters() {
+    for text in ["c\0oria() > 1", "\u{1b}[2J", "'a' matches \"(\u{1b}\"", "a\n\r\tb c"] {
+        let filter = Filter { compound: vec![Compound::Expression(text.to_owned())], ..Filter::default() };
+        let why = filter.compile().check().expect_err(text).to_string();
+        assert!(!why.contains(char::is_control), "{why:?}");
+    }
+}
