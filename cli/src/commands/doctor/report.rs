@@ -119,11 +119,18 @@ impl Report {
     pub(super) fn write_text(&self, out: &mut impl Write, patient: &Patient<'_>, palette: Palette) -> io::Result<()> {
         writeln!(out, "Examining the {} of {}\n", patient.role, patient.config)?;
         let width = self.findings.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
-        for finding in &self.findings {
+        let margin = " ".repeat(WORD + width + 4);
+        for group in self.findings.chunk_by(|one, next| one.is_skipped_like(next)) {
+            let Some(finding) = group.first() else { continue };
             let (word, colour) = finding.result.shown();
-            let margin = " ".repeat(WORD + width + 4);
+            let word = palette.paint(colour, format!("{word:<WORD$}"));
+            if group.len() > 1 {
+                let checks: Vec<&str> = group.iter().map(|finding| finding.check).collect();
+                writeln!(out, "{word}  {:<width$}  {}: {}", "", finding.text, checks.join(", "))?;
+                continue;
+            }
             let text = printable(&finding.text).replace('\n', &format!("\n{margin}"));
-            writeln!(out, "{}  {:<width$}  {text}", palette.paint(colour, format!("{word:<WORD$}")), finding.check)?;
+            writeln!(out, "{word}  {:<width$}  {text}", finding.check)?;
             if let Some(fix) = &finding.fix {
                 let fix = printable(fix).replace('\n', &format!("\n{margin}     "));
                 writeln!(out, "{margin}{} {fix}", palette.paint(Colour::White, "fix:"))?;
@@ -154,6 +161,14 @@ impl Report {
 
     fn add(&mut self, check: &'static str, result: Verdict, text: impl Into<String>, fix: Option<String>) {
         self.findings.push(Finding { check, result, text: text.into(), fix });
+    }
+}
+
+impl Finding {
+    /// Whether both were not looked at for the same reason.
+    fn is_skipped_like(&self, next: &Self) -> bool {
+        let skipped = self.result == Verdict::Skipped && next.result == Verdict::Skipped;
+        skipped && self.text == next.text
     }
 }
 
@@ -210,7 +225,7 @@ mod tests {
         report.warn("token", "expires soon", "renew it");
         assert_eq!(format!("{:?}", report.exit_code()), format!("{:?}", ExitCode::from(2)));
         report.fail("port", "closed\x1b[2J", "start it\nor not");
-        report.skip_unreached(&["token", "login"]);
+        report.skip_unreached(&["token", "login", "fleet"]);
         let expected = "\
 Examining the client of /c
 
@@ -220,9 +235,9 @@ warn  token          expires soon
 FAIL  port           closed\\u{1b}[2J
                      fix: start it
                           or not
-skip  login          because of port
+skip                 because of port: login, fleet
 
-1 ok, 1 failed, 1 to look at, 1 skipped
+1 ok, 1 failed, 1 to look at, 2 skipped
 ";
         assert_eq!(text(&report), expected);
         assert_eq!(format!("{:?}", report.exit_code()), format!("{:?}", ExitCode::from(1)));
