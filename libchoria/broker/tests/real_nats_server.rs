@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of a test fail the test")]
 
+#[allow(dead_code, reason = "each test program uses its part of the laboratory")]
 mod lab;
 
 use bytes::Bytes;

@@ -55,7 +55,7 @@ impl Lab {
 
     pub(crate) fn config(&self, changes: &[(&str, &str)]) -> config::Settings {
         let file = |name: &str| self.path(name).display().to_string();
-        let issuer = Seed::from_bytes([1; 32]).public().to_string();
+        let issuer = self.issuer_key();
         let mut builder = config::Settings::builder()
             .set("identity", "broker.example.net")
             .set("plugin.security.provider", "choria")
@@ -106,6 +106,37 @@ impl Lab {
         claims.permissions = Some(permissions);
         claims.standard.public_key = Some(seed.public().to_string());
         Holder::new(claims.sign(&self.issuer).unwrap(), seed)
+    }
+
+    /// A token of the client `up=alice` with `change`.
+    pub(crate) fn client_with(&self, change: impl FnOnce(&mut ClientClaims)) -> Holder {
+        let seed = Seed::generate();
+        let mut claims = ClientClaims::new("up=alice", HOUR, SystemTime::now(), &mut rand::thread_rng()).unwrap();
+        claims.standard.public_key = Some(seed.public().to_string());
+        change(&mut claims);
+        Holder::new(claims.sign(&self.issuer).unwrap(), seed)
+    }
+
+    /// A token of the client `up=alice` with the permissions that `change` gives.
+    pub(crate) fn client_permitted(&self, change: impl FnOnce(&mut ClientPermissions)) -> Holder {
+        let mut permissions = ClientPermissions::default();
+        change(&mut permissions);
+        self.client(permissions)
+    }
+
+    /// A token of a server in the collective `choria` with `change`.
+    pub(crate) fn server_with(&self, identity: &str, change: impl FnOnce(&mut ServerClaims)) -> Holder {
+        let (seed, made) = (Seed::generate(), SystemTime::now());
+        let collectives = vec!["choria".to_owned()];
+        let random = &mut rand::thread_rng();
+        let mut claims = ServerClaims::new(identity, collectives, seed.public(), HOUR, made, random).unwrap();
+        change(&mut claims);
+        Holder::new(claims.sign(&self.issuer).unwrap(), seed)
+    }
+
+    /// The public key of this lab's organization issuer.
+    pub(crate) fn issuer_key(&self) -> String {
+        Seed::from_bytes([1; 32]).public().to_string()
     }
 
     pub(crate) fn server(&self, identity: &str) -> Holder {
