@@ -66,6 +66,47 @@ fn says_in_one_sentence_why_it_does_not_start() {
     }
 }
 
+#[test]
+fn a_hang_up_puts_a_changed_configuration_in_force_and_leaves_nats_server_alone() {
+    let lab = Lab::new();
+    let mut broker = lab.start();
+    broker.wait_for("ready: nats-server");
+    let nats_server = broker.nats_server(&lab);
+    let rows = [
+        (
+            "plugin.choria.network.client_hosts = 192.0.2.0/24\nplugin.choria.network.write_deadline = 5s\n",
+            &[
+                "changed and in force for connections made from now on: plugin.choria.network.client_hosts",
+                "plugin.choria.network.write_deadline was changed and is not in force",
+            ][..],
+        ),
+        (
+            "plugin.choria.network.client_hosts = here\nttl = soon\n",
+            &["is refused and what was in force stays in force", "client_hosts = here", "ttl = soon"][..],
+        ),
+        (
+            "plugin.security.issuer.choria.public = none\n",
+            &["is refused and what was in force stays in force", "plugin.security.issuer.choria.public"][..],
+        ),
+        ("", &["changed and in force for connections made from now on: plugin.choria.network.client_hosts"][..]),
+    ];
+    for (lines, expected) in rows {
+        std::fs::write(lab.directory.path().join("broker.conf"), format!("{}{lines}", lab.config)).unwrap();
+        let before = broker.seen.len();
+        broker.signal(Signal::SIGHUP);
+        for text in expected {
+            if !broker.seen[before..].contains(text) {
+                broker.wait_for(text);
+            }
+        }
+        assert!(runs(nats_server), "nats-server lives on");
+    }
+    broker.signal(Signal::SIGTERM);
+    let (code, log) = broker.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("Reloaded server configuration"), "nats-server was not told to reload:\n{log}");
+}
+
 struct Lab {
     directory: TempDir,
     config: String,

@@ -294,6 +294,123 @@ fn certificates_and_denied_servers_get_the_fixed_lists() {
 }
 
 #[test]
+fn certificates_watch_only_on_a_read_only_broker() {
+    let world = World::new();
+    let base = || Policy { read_only: true, ..World::policy() };
+    let legacy = || Policy { trust: Trust::Signers { clients: None, servers: None }, ..base() };
+    let rows = [
+        ("unlimited before", legacy()),
+        ("a server before", Policy { client_hosts: listed("192.0.2.0/24"), ..base() }),
+        ("free messaging before", Policy { certificates_on_issuer_network: true, ..base() }),
+    ];
+    for (name, policy) in rows {
+        let Decision::Allow(grant) = decide(&certified("n"), &policy, world.now) else { panic!("{name} is denied") };
+        let publish = grant.permissions.publish.allow;
+        assert!(publish.contains(&"*.reply.>".to_owned()), "{name}: a server can answer");
+        for subject in [">", "*.node.>", "*.broadcast.agent.>", "$JS.>", "$KV.>"] {
+            assert!(!publish.contains(&subject.to_owned()), "{name}: {subject}");
+        }
+    }
+    let denied = Policy { client_hosts: listed("192.0.2.0/24"), deny_servers: true, ..base() };
+    let Decision::Allow(grant) = decide(&certified("n"), &denied, world.now) else { panic!("denied") };
+    assert_eq!(grant.permissions, Permissions::nothing(), "and a denied server still cannot");
+}
+
+#[test]
+fn a_grant_ends_with_its_token_only_when_that_is_wanted() {
+    let world = World::new();
+    let none = ClientPermissions::default();
+    let end = world.now + Duration::from_secs(3600);
+    let rows = [
+        ("client", world.request(world.client(none))),
+        ("server", world.request(world.server("n1", &world.issuer))),
+        ("waiting", world.request(world.provisioning(&world.issuer))),
+        (
+            "provisioner",
+            login(
+                world.request(world.client(ClientPermissions { server_provisioner: true, ..none })),
+                "provisioner",
+                "s3cret",
+            ),
+        ),
+        (
+            "system user",
+            login(world.request(world.client(ClientPermissions { system_user: true, ..none })), "system", "sysp"),
+        ),
+    ];
+    for (name, request) in rows {
+        for (enforce_expiry, expected) in [(true, Some(end)), (false, None)] {
+            let policy = Policy { enforce_expiry, ..World::policy() };
+            let Decision::Allow(grant) = decide(&request, &policy, world.now) else { panic!("{name} is denied") };
+            assert_eq!(grant.expires, expected, "{name}");
+        }
+    }
+}
+
+/// Each reason is one sentence that names the rule's place: a key, or a claim of the token.
+#[test]
+fn each_reason_says_what_where_and_what_to_do() {
+    use tokens::Invalid;
+    let caller = || "up=alice".to_owned();
+    let unavailable = || SignerUnavailable("cannot read /k".to_owned());
+    let reasons = [
+        (Reason::NoTls, "no setting of this broker"),
+        (Reason::NoToken, "plugin.security.issuer.names"),
+        (Reason::CertificateOnly, "plugin.security.choria.ca"),
+        (Reason::TokenOnOtherKind, "no setting of this broker"),
+        (Reason::Purpose, "claim `purpose`"),
+        (Reason::Token(Invalid::Expired), "plugin.security.issuer"),
+        (Reason::NoClientTrust, "plugin.choria.network.client_signer_cert"),
+        (Reason::NoServerTrust, "plugin.choria.network.server_signer_cert"),
+        (Reason::NoCaller, "claim `callerid`"),
+        (
+            Reason::ClientHost { caller: caller(), address: "192.0.2.7".parse().ok() },
+            "\"up=alice\" connects from 192.0.2.7, which is not in plugin.choria.network.client_hosts",
+        ),
+        (Reason::ClientHost { caller: caller(), address: None }, "from an unknown address"),
+        (Reason::Identity(">".parse::<Identity>().unwrap_err()), "claim `identity`"),
+        (Reason::PublicKey(Invalid::NoTrust), "claim `public_key`"),
+        (Reason::NonceNotSigned, "plugin.security.choria.seed_file"),
+        (Reason::NonceSignature, "plugin.security.choria.seed_file"),
+        (Reason::ProvisioningOff, "plugin.choria.network.provisioning.client_password"),
+        (Reason::ProvisionerPassword, "plugin.choria.network.provisioning.client_password"),
+        (Reason::ProvisionerToken, "plugin.choria.network.provisioning.provisioner_without_token"),
+        (Reason::ProvisionerCertificate, "plugin.security.issuer.names"),
+        (Reason::NotProvisioner { caller: caller() }, "permission `provisioner`"),
+        (Reason::SystemToken, "plugin.choria.network.system.user"),
+        (Reason::NotSystemUser { caller: caller() }, "permission `system_user`"),
+        (Reason::SystemPassword, "plugin.choria.network.system.password"),
+        (Reason::NoProvisioningSigner, "plugin.choria.network.provisioning.signer_cert"),
+        (Reason::ProvisioningSigner(unavailable()), "plugin.choria.network.provisioning.signer_cert"),
+        (Reason::ProvisioningToken(Invalid::Expired), "plugin.choria.network.provisioning.signer_cert"),
+    ];
+    for (reason, place) in reasons {
+        let text = reason.to_string();
+        assert!(text.contains(place), "{reason:?}: {text}");
+        assert!(!text.contains(". ") && !text.contains('\n') && !text.ends_with('.'), "one sentence: {text}");
+        assert!(!text.contains("  "), "{text}");
+    }
+}
+
+#[test]
+fn a_strangers_token_cannot_forge_a_record() {
+    let world = World::new();
+    let mut claims = ClientClaims {
+        caller_id: format!("up=x\nlevel=info {}", "y".repeat(500)),
+        organization_unit: "choria".to_owned(),
+        ..ClientClaims::default()
+    };
+    claims.standard.purpose = Purpose::Client;
+    claims.standard.id = "an id".to_owned();
+    let request = world.request(claims.sign(&world.other_issuer).unwrap());
+    let presented = Presented::by(&request);
+    assert_eq!((presented.purpose, presented.token_id.as_str()), ("client", "an id"));
+    assert!(!presented.identity.contains('\n') && presented.identity.chars().count() == 128, "{presented:?}");
+    let nothing = Presented::by(&Request { token: None, user: "someone".to_owned(), ..request });
+    assert_eq!((nothing.purpose, nothing.identity.as_str()), ("none", "someone"));
+}
+
+#[test]
 fn time_is_what_it_is_told() {
     let world = World::new();
     let request = world.request(world.server("n1", &world.issuer));

@@ -55,6 +55,10 @@ fn what_cannot_be_honoured_is_refused() {
         (&[("plugin.choria.network.public_url", "b1")], "what clients are told is name:port"),
         (&[("plugin.choria.network.listen_address", "a b")], "the address to listen on"),
         (
+            &[("plugin.choria.network.client_hosts", "::ffff:0.0.0.0/8")],
+            "plugin.choria.network.client_hosts: \"::ffff:0.0.0.0/8\" is neither an IP address nor a network",
+        ),
+        (
             &[("plugin.choria.stats_port", "8222"), ("plugin.choria.stats_address", "0.0.0.0")],
             "plugin.choria.stats_address: this broker serves statistics on a loopback address only",
         ),
@@ -96,6 +100,8 @@ fn defaults_are_those_of_the_original_where_a_callout_allows() {
     assert_eq!(settings.authentication_timeout, Duration::from_secs(4));
     assert_eq!(settings.write_deadline, Duration::from_secs(10));
     assert_eq!(settings.stop_patience, Duration::from_secs(58));
+    assert_eq!(settings.max_connections, 50_000);
+    assert!(!settings.policy.read_only && !settings.policy.enforce_expiry && settings.policy.client_hosts.is_empty());
     assert!(settings.streams.is_none() && settings.monitoring.is_none() && settings.curves.is_empty());
     assert!(settings.policy.provisioning.is_none() && settings.policy.system.is_none());
 }
