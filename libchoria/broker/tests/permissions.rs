@@ -255,7 +255,7 @@ async fn a_read_only_broker_lets_clients_watch() {
     let lab = Lab::new();
     let broker = lab.serve(&[("plugin.choria.network.read_only", "true")]).await;
     // Nobody may publish freely there, so only what members publish is tried; they subscribe as ever.
-    let rows: Vec<(&str, fn(&mut ClientPermissions), bool)> = vec![
+    let rows: Vec<WatcherRow> = vec![
         ("none", |_| {}, false),
         ("org_admin", |p| p.org_admin = true, true),
         ("streams_admin", |p| p.streams_admin = true, true),
@@ -300,8 +300,17 @@ async fn denied_servers_connect_and_may_do_nothing() {
 
 // Members
 
+/// Name, change of the permissions, whether streams may be watched.
+type WatcherRow = (&'static str, fn(&mut ClientPermissions), bool);
+
+/// Name, permissions, change of other claims, grants.
+type ClientRow = (&'static str, Option<ClientPermissions>, fn(&mut ClientClaims), Grants);
+
+/// Name, collectives, permissions, change of other claims, grants.
+type ServerRow = (&'static str, &'static [&'static str], Option<ServerPermissions>, fn(&mut ServerClaims), Grants);
+
 /// Client tokens: their permissions, other claims, and the grants that must follow from them.
-fn clients() -> Vec<(&'static str, Option<ClientPermissions>, fn(&mut ClientClaims), Grants)> {
+fn clients() -> Vec<ClientRow> {
     let none = ClientPermissions::default();
     let plain: fn(&mut ClientClaims) = |_| {};
     let admin = ClientPermissions { streams_admin: true, ..none };
@@ -361,8 +370,7 @@ fn clients() -> Vec<(&'static str, Option<ClientPermissions>, fn(&mut ClientClai
 }
 
 /// Server tokens: collectives, permissions, other claims, and the grants that must follow from them.
-#[expect(clippy::type_complexity, reason = "one table")]
-fn servers() -> Vec<(&'static str, &'static [&'static str], Option<ServerPermissions>, fn(&mut ServerClaims), Grants)> {
+fn servers() -> Vec<ServerRow> {
     let none = ServerPermissions::default();
     let plain: fn(&mut ServerClaims) = |_| {};
     let elsewhere: fn(&mut ServerClaims) = |claims| claims.organization_unit = "elsewhere".to_owned();
