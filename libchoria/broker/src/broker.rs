@@ -3,6 +3,7 @@
 use crate::certificates::{self, Certificate, CertificateError};
 use crate::child::{Program, ProgramError};
 use crate::decision::Policy;
+use crate::front::Front;
 use crate::metrics::Metrics;
 use crate::readiness::{CheckError, SelfCheck, Verdict};
 use crate::reload::Reloader;
@@ -35,6 +36,8 @@ pub(crate) struct Parts {
     /// Time between self checks.
     pub(crate) check_interval: Duration,
     pub(crate) metrics: Arc<Metrics>,
+    /// Open from the start of the broker to its end, over all runs of nats-server.
+    pub(crate) front: Option<Front>,
 }
 
 /// A broker that was started. Dropping it kills nats-server.
@@ -117,7 +120,17 @@ impl Broker {
             }
         };
         let check_interval = CHECK_INTERVAL;
-        let parts = Parts { settings, program, certificate, directory, self_check, policy, check_interval, metrics };
+        let parts = Parts {
+            settings,
+            program,
+            certificate,
+            directory,
+            self_check,
+            policy,
+            check_interval,
+            metrics,
+            front: None,
+        };
         Ok(Self(parts, policy_sender))
     }
 
@@ -205,7 +218,15 @@ impl Running {
 
 /// Runs nats-server until `stop`, again and again when it ends by itself. Only a first run that never serves is an
 /// error: after that, clients wait for this broker.
-async fn supervise(parts: Parts, reporter: watch::Sender<Status>, stop: CancellationToken) -> Result<(), StartError> {
+async fn supervise(
+    mut parts: Parts,
+    reporter: watch::Sender<Status>,
+    stop: CancellationToken,
+) -> Result<(), StartError> {
+    if let Some(wanted) = &parts.settings.front {
+        let metrics = Arc::clone(&parts.metrics);
+        parts.front = Some(Front::open(&parts.settings, wanted, &parts.certificate, metrics).await?);
+    }
     let mut served = false;
     let mut failures = 0;
     loop {
@@ -225,7 +246,11 @@ async fn supervise(parts: Parts, reporter: watch::Sender<Status>, stop: Cancella
                 }
                 served = true;
                 tracing::info!("ready: {}", describe(&parts, &run).text);
-                match serve(&mut run, &parts, &reporter, &stop).await {
+                let ending = serve(&mut run, &parts, &reporter, &stop).await;
+                if let Some(front) = &parts.front {
+                    front.serve_from(None);
+                }
+                match ending {
                     Ending::Stopped => {
                         reporter.send_replace(Status { serving: false, text: "stopping nats-server".to_owned() });
                         let exit = run.stop(parts.settings.stop_patience).await;

@@ -13,6 +13,7 @@
 //! | `readiness` | connecting like a member of the fleet, to know that all of it works |
 //! | `settings` | the configuration a broker needs, checked |
 //! | `reload` | changed configuration put in force while all of it runs |
+//! | `front` | the TLS front, which may stand before nats-server |
 //! | `admission` | how many connections may begin in one second |
 //! | `run` | one run of nats-server with all that belongs to it |
 //! | `broker` | all of it together: [`Broker::build`], [`Broker::start`], [`Running`] |
@@ -20,7 +21,7 @@
 //! | `program` | [`run`], what `choria-broker` and `choria broker run` have in common |
 //! | `metrics` | what a broker counts |
 //!
-//! Nothing of the fleet's messages passes through this process: nats-server carries them alone.
+//! Without the TLS front nothing of the fleet's messages passes through this process: nats-server carries them alone.
 
 mod admission;
 mod broker;
@@ -28,6 +29,7 @@ pub mod callout;
 mod certificates;
 mod child;
 pub mod decision;
+pub mod front;
 mod internal;
 mod metrics;
 mod nats_config;

@@ -18,6 +18,9 @@ pub struct Metrics {
     self_checks_failed: AtomicU64,
     reloads: AtomicU64,
     reloads_refused: AtomicU64,
+    front_accepted: AtomicU64,
+    front_failed: AtomicU64,
+    front_turned_away: AtomicU64,
 }
 
 /// The values of [`Metrics`] at one moment.
@@ -43,6 +46,12 @@ pub struct Snapshot {
     pub reloads: u64,
     /// Configurations that were read anew and refused as a whole.
     pub reloads_refused: u64,
+    /// Connections that the TLS front encrypted and handed to nats-server.
+    pub front_accepted: u64,
+    /// Connections that the TLS front began to serve and that ended before they were encrypted.
+    pub front_failed: u64,
+    /// Connections that the TLS front closed without a word, because it had more to do than it could.
+    pub front_turned_away: u64,
 }
 
 impl Metrics {
@@ -61,6 +70,9 @@ impl Metrics {
             self_checks_failed: read(&self.self_checks_failed),
             reloads: read(&self.reloads),
             reloads_refused: read(&self.reloads_refused),
+            front_accepted: read(&self.front_accepted),
+            front_failed: read(&self.front_failed),
+            front_turned_away: read(&self.front_turned_away),
         }
     }
 
@@ -103,6 +115,18 @@ impl Metrics {
 
     pub(crate) fn self_check_failed(&self) {
         self.self_checks_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn front_accepted(&self) {
+        self.front_accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn front_failed(&self) {
+        self.front_failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn front_turned_away(&self, count: u64) {
+        self.front_turned_away.fetch_add(count, Ordering::Relaxed);
     }
 }
 

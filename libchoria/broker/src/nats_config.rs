@@ -25,6 +25,9 @@ pub struct NatsConfig {
     pub ports_directory: PathBuf,
     /// Encryption of the listener for clients.
     pub tls: TlsConfig,
+    /// Whether clients come through this process's TLS front: nats-server then listens for them on a loopback port of
+    /// its own choice, without encryption.
+    pub front: bool,
     /// How long a connection may take to authenticate, the wait for the callout included.
     pub authentication_timeout: Duration,
     /// How long a write to a client may take before the client counts as slow and is dropped.
@@ -92,8 +95,12 @@ impl fmt::Display for NatsConfig {
 impl NatsConfig {
     fn write_server(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "server_name: {}", quoted(self.server_name.as_str()))?;
-        writeln!(f, "host: {}", quoted(&self.listen_address))?;
-        writeln!(f, "port: {}", self.client_port)?;
+        if self.front {
+            f.write_str("host: \"127.0.0.1\"\nport: -1\n")?;
+        } else {
+            writeln!(f, "host: {}", quoted(&self.listen_address))?;
+            writeln!(f, "port: {}", self.client_port)?;
+        }
         writeln!(f, "client_advertise: {}", quoted(&self.client_advertise))?;
         if let Some(address) = &self.monitoring {
             writeln!(f, "http: {}", quoted(address))?;
@@ -114,6 +121,9 @@ impl NatsConfig {
     }
 
     fn write_tls(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.front {
+            return Ok(());
+        }
         let tls = &self.tls;
         f.write_str("tls {\n")?;
         writeln!(f, "  cert_file: {}", quoted_path(&tls.certificate))?;
@@ -277,6 +287,14 @@ mod tests {
         }
     }
 
+    #[test]
+    fn behind_the_front_clients_have_a_loopback_port_without_tls() {
+        let text = NatsConfig { front: true, ..example() }.to_string();
+        assert!(text.contains("host: \"127.0.0.1\"\nport: -1\n"), "{text}");
+        assert!(!text.contains("tls {") && !text.contains("port: 4222"), "{text}");
+        assert!(text.contains("client_advertise: \"b1.example.net:4222\""), "{text}");
+    }
+
     fn example() -> NatsConfig {
         NatsConfig {
             server_name: "b1.example.net".parse().unwrap(),
@@ -293,6 +311,7 @@ mod tests {
                 cipher_suites: Vec::new(),
                 curves: Vec::new(),
             },
+            front: false,
             authentication_timeout: Duration::from_secs(4),
             write_deadline: Duration::from_secs(10),
             max_connections: 50_000,

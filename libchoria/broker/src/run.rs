@@ -5,6 +5,7 @@ use crate::admission;
 use crate::broker::Parts;
 use crate::callout::{Keys, Service, ServiceError};
 use crate::child::{self, Exit, Process};
+use crate::front::FrontError;
 use crate::internal::{self, InternalError};
 use crate::nats_config::{CalloutKeys, NatsConfig, TlsConfig};
 use crate::readiness::{CheckError, Verdict};
@@ -12,6 +13,7 @@ use crate::renewal::Fingerprint;
 use crate::streams::{self, StreamConfig};
 use async_nats::Client;
 use nkeys::KeyPair;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -76,6 +78,9 @@ pub enum StartError {
         /// The port.
         port: u16,
     },
+    /// The TLS front could not be opened.
+    #[error(transparent)]
+    Front(#[from] FrontError),
     /// nats-server ended while it was starting.
     #[error("nats-server ended while it was starting: {0}")]
     Ended(String),
@@ -110,8 +115,8 @@ impl Run {
 
         let mut process = Process::start(&parts.program.path, &file).await?;
         let ports = wait_for_ports(parts.directory.path(), process.id());
-        let address = tokio::select! {
-            address = tokio::time::timeout(STARTING, ports) => address.map_err(|_| StartError::Slow)?,
+        let Ports { internal: address, clients } = tokio::select! {
+            ports = tokio::time::timeout(STARTING, ports) => ports.map_err(|_| StartError::Slow)?,
             exit = process.ended() => return Err(ended(parts, &exit)),
         };
         let mut callout = Callout { address: address.clone(), login: service, keys, task: JoinSet::new() };
@@ -128,6 +133,9 @@ impl Run {
                 Err(_) => set_up.await,
             }
         };
+        if let Some(front) = &parts.front {
+            front.serve_from(Some(clients));
+        }
         Ok(Self { process, callout, internal, streams, verdict: Verdict::Accepted, read })
     }
 
@@ -207,7 +215,7 @@ impl Run {
         }
     }
 
-    /// Has nats-server read a certificate that was replaced. That closes the connections of all members, who come back:
+    /// Has a certificate that was replaced read. The TLS front does so unnoticed; nats-server's reload closes the connections of all members, who come back:
     /// the price of nats-server's reload, paid for nothing else.
     async fn renew_certificate(&mut self, parts: &Parts) {
         let found = Fingerprint::of(&parts.certificate);
@@ -215,6 +223,14 @@ impl Run {
             return;
         }
         let file = &parts.certificate.certificate;
+        if let Some(front) = &parts.front {
+            match front.renew() {
+                Ok(()) => tracing::info!("{} was replaced; new connections are shown the new one", file.display()),
+                Err(why) => tracing::error!("{} was replaced and is not used: {why}", file.display()),
+            }
+            self.read = found;
+            return;
+        }
         match child::check(&parts.program.path, &parts.config_file()).await {
             Ok(()) => {
                 tracing::warn!("{} was replaced; nats-server reads it now, and everybody reconnects", file.display());
@@ -236,7 +252,8 @@ impl Callout {
         let client = internal::connect(&self.address, "choria-broker callout", &self.login).await?;
         let (keys, policy) = (Arc::clone(&self.keys), parts.policy.clone());
         let quiet = parts.self_check.name().to_owned();
-        let service = Service::subscribe(client, keys, policy, quiet, Arc::clone(&parts.metrics)).await;
+        let peers = parts.front.as_ref().map(|front| Arc::clone(front.peers()));
+        let service = Service::subscribe(client, keys, policy, quiet, Arc::clone(&parts.metrics), peers).await;
         service.map_err(|error| StartError::Callout(error.to_string()))
     }
 
@@ -309,6 +326,7 @@ fn nats_config(parts: &Parts, keys: &Keys, service: &KeyPair, internal: &KeyPair
             cipher_suites: settings.cipher_suites.clone(),
             curves: settings.curves.clone(),
         },
+        front: settings.front.is_some(),
         authentication_timeout: settings.authentication_timeout,
         write_deadline: settings.write_deadline,
         max_connections: settings.max_connections,
@@ -325,22 +343,33 @@ fn nats_config(parts: &Parts, keys: &Keys, service: &KeyPair, internal: &KeyPair
     }
 }
 
-/// Waits for the file in which nats-server names the ports it opened; returns the address of the loopback listener.
-async fn wait_for_ports(directory: &Path, process: i32) -> String {
+/// Where nats-server listens.
+#[derive(Debug)]
+struct Ports {
+    /// The address of the loopback listener for this process, a URL.
+    internal: String,
+    /// The listener for clients.
+    clients: SocketAddr,
+}
+
+/// Waits for the file in which nats-server names the ports it opened.
+async fn wait_for_ports(directory: &Path, process: i32) -> Ports {
     loop {
-        if let Some(address) = read_ports(directory, process) {
-            return address;
+        if let Some(ports) = read_ports(directory, process) {
+            return ports;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-fn read_ports(directory: &Path, process: i32) -> Option<String> {
+fn read_ports(directory: &Path, process: i32) -> Option<Ports> {
     let ending = format!("_{process}.ports");
     let mut entries = std::fs::read_dir(directory).ok()?.filter_map(Result::ok);
     let file = entries.find(|entry| entry.file_name().to_string_lossy().ends_with(&ending))?.path();
     let ports: serde_json::Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
-    Some(ports.pointer("/websocket/0")?.as_str()?.to_owned())
+    let internal = ports.pointer("/websocket/0")?.as_str()?.to_owned();
+    let (_, clients) = ports.pointer("/nats/0")?.as_str()?.split_once("://")?;
+    Some(Ports { internal, clients: clients.parse().ok()? })
 }
 
 fn ended(parts: &Parts, exit: &Exit) -> StartError {

@@ -43,4 +43,4 @@ pub use options::{
 pub use search::{Search, SearchError, Servers, parse_addresses};
 pub use settings::SettingsError;
 pub use srv::{Dns, LookupError, ServiceLookup, ServiceRecord, in_order_of_use};
-pub use tls::{Tls, TlsError, TlsFiles, Trust};
+pub use tls::{Tls, TlsError, TlsFiles, Trust, cryptography};

@@ -90,7 +90,7 @@ impl Tls {
     /// # Errors
     /// [`TlsError`] names the file that cannot be used.
     pub fn new(files: &TlsFiles) -> Result<Self, TlsError> {
-        let provider = Arc::new(restrict(rustls::crypto::ring::default_provider(), files));
+        let provider = Arc::new(cryptography(&files.cipher_suites, &files.curves));
         let verifier: Arc<dyn ServerCertVerifier> = match &files.trust {
             Trust::Anyone => Arc::new(Unverified::new(&provider)),
             Trust::Authorities { file, common_names } => {
@@ -191,12 +191,14 @@ fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'s
     if found.is_empty() { Err(TlsError::Empty { path: path.to_owned() }) } else { Ok(found) }
 }
 
-/// Keeps the suites and curves that are named; a list in which nothing is known keeps everything.
-fn restrict(mut provider: CryptoProvider, files: &TlsFiles) -> CryptoProvider {
+/// What TLS may use: the suites and curves that are named, as in [`TlsFiles`]; a list in which nothing is known keeps
+/// everything.
+#[must_use]
+pub fn cryptography(cipher_suites: &[String], curves: &[String]) -> CryptoProvider {
+    let mut provider = rustls::crypto::ring::default_provider();
     let modern = |suite: &SupportedCipherSuite| matches!(suite, SupportedCipherSuite::Tls13(_));
-    let named = |suite: &SupportedCipherSuite| {
-        files.cipher_suites.iter().any(|name| format!("{:?}", suite.suite()) == name.trim())
-    };
+    let named =
+        |suite: &SupportedCipherSuite| cipher_suites.iter().any(|name| format!("{:?}", suite.suite()) == name.trim());
     if provider.cipher_suites.iter().any(named) {
         provider.cipher_suites.retain(|suite| modern(suite) || named(suite));
     }
@@ -208,7 +210,7 @@ fn restrict(mut provider: CryptoProvider, files: &TlsFiles) -> CryptoProvider {
             rustls::NamedGroup::secp521r1 => "CurveP521",
             _ => return false,
         };
-        files.curves.iter().any(|wanted| wanted.trim() == name)
+        curves.iter().any(|wanted| wanted.trim() == name)
     };
     if provider.kx_groups.iter().any(curve) {
         provider.kx_groups.retain(curve);

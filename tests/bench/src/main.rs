@@ -1,10 +1,12 @@
 //! Measures the libraries from inside; `tests/bench/run` calls it and prints the table.
 //!
 //! `choria-bench micro` prints operations a CPU second of one thread; `choria-bench start -- COMMAND…` starts a server
-//! and prints the milliseconds until its startup event and its first reply.
+//! and prints the milliseconds until its startup event and its first reply; `choria-bench storm` connects thousands of
+//! members to a broker, and with `--hold` measures their return after its restart.
 
 mod micro;
 mod start;
+mod storm;
 
 use std::process::ExitCode;
 
@@ -13,7 +15,12 @@ fn main() -> ExitCode {
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["micro"] => micro::run(),
         ["start", "--", command @ ..] if !command.is_empty() => start::run(command),
-        _ => Err(anyhow::anyhow!("usage: choria-bench micro | choria-bench start -- COMMAND…")),
+        ["storm", arguments @ ..] => storm::run(arguments),
+        ["traffic", arguments @ ..] => storm::traffic::run(arguments),
+        _ => Err(anyhow::anyhow!(
+            "usage: choria-bench micro | choria-bench start -- COMMAND… | choria-bench storm --address HOST:PORT --issuer \
+             SEED_FILE [--count N] [--at-once N] [--pid BROKER] [--servers] [--hold] | choria-bench traffic --address HOST:PORT --issuer SEED_FILE"
+        )),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

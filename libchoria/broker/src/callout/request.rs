@@ -3,6 +3,7 @@
 use super::Keys;
 use super::nkey_jwt::{self, InvalidJwt};
 use crate::decision::{Kind, Request, Secret, Tls};
+use crate::front::Peer;
 use serde::Deserialize;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -86,6 +87,18 @@ impl Question {
     }
 }
 
+impl Question {
+    /// Replaces what nats-server sees of a connection, which is the TLS front, by who is behind the front.
+    pub(crate) fn came_through_front(&mut self, peer: &Peer) {
+        self.host = peer.address.ip().to_string();
+        self.request.address = Some(peer.address.ip());
+        self.request.tls = match peer.certificates.first() {
+            Some(own) => Tls::Verified { common_name: common_name_of(own).unwrap_or_default() },
+            None => Tls::Unverified,
+        };
+    }
+}
+
 impl Claims {
     fn into_question(self) -> Question {
         let Content { client_info, connect_opts, client_tls, .. } = self.nats;
@@ -127,7 +140,12 @@ impl ClientTls {
 /// The common name of a certificate that nats-server has verified; it is shown, not judged.
 fn common_name(pem: &str) -> Option<String> {
     let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).ok()?;
-    let certificate = pem.parse_x509().ok()?;
+    common_name_of(&pem.contents)
+}
+
+/// The same of a certificate in DER.
+fn common_name_of(der: &[u8]) -> Option<String> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
     let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
     Some(name.to_owned())
 }

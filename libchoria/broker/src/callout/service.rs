@@ -9,6 +9,7 @@ use super::queue::Queue;
 use super::record::Recorder;
 use super::{Answer, Keys, Question, REQUEST_SUBJECT, XKEY_HEADER};
 use crate::decision::{Decision, Policy, decide};
+use crate::front::Peers;
 use crate::metrics::Metrics;
 use async_nats::{Client, Message, Subscriber};
 use futures_util::StreamExt as _;
@@ -44,6 +45,8 @@ struct Judge {
     policy: watch::Receiver<Arc<Policy>>,
     metrics: Arc<Metrics>,
     recorder: Recorder,
+    /// Who comes through the TLS front; `None` without one.
+    peers: Option<Arc<Peers>>,
 }
 
 /// A message and when it was taken from the connection.
@@ -63,12 +66,13 @@ impl Service {
         policy: watch::Receiver<Arc<Policy>>,
         quiet: String,
         metrics: Arc<Metrics>,
+        peers: Option<Arc<Peers>>,
     ) -> Result<Self, ServiceError> {
         let subscription = client.queue_subscribe(REQUEST_SUBJECT, QUEUE_GROUP.to_owned()).await?;
         // A failing flush shows as a closed subscription soon after.
         let _ = client.flush().await;
         let recorder = Recorder::new(quiet);
-        Ok(Self { client, subscription, judge: Arc::new(Judge { keys, policy, metrics, recorder }) })
+        Ok(Self { client, subscription, judge: Arc::new(Judge { keys, policy, metrics, recorder, peers }) })
     }
 
     /// Answers for ever; dropping the future ends it.
@@ -116,7 +120,7 @@ impl Judge {
     /// without a reason, when there is nothing that could be said.
     fn answer(&self, message: &Message, waited: Duration) -> Vec<u8> {
         let curve = message.headers.as_ref().and_then(|headers| headers.get(XKEY_HEADER)).map(|value| value.as_str());
-        let question = match Question::open(&message.payload, curve, &self.keys) {
+        let mut question = match Question::open(&message.payload, curve, &self.keys) {
             Ok(question) => question,
             Err(error) => {
                 self.metrics.malformed();
@@ -124,6 +128,10 @@ impl Judge {
                 return Vec::new();
             }
         };
+        let peer = self.peers.as_ref().and_then(|peers| peers.redeem(&question.server, question.connection));
+        if let Some(peer) = &peer {
+            question.came_through_front(peer);
+        }
         let now = SystemTime::now();
         // The time that nats-server states has whole seconds; it also counts what waited before it was taken.
         let stated = now.duration_since(question.asked).unwrap_or_default().saturating_sub(Duration::from_secs(1));
@@ -143,6 +151,9 @@ impl Judge {
             let policy = Arc::clone(&self.policy.borrow());
             let decision = decide(&question.request, &policy, now);
             self.record(&question, &decision);
+            if let (Some(peers), Some(peer)) = (&self.peers, &peer) {
+                peers.decided(peer, matches!(decision, Decision::Allow(_)));
+            }
             Answer::from(&decision).seal(&question, curve.unwrap_or_default(), &self.keys, now)
         };
         sealed.unwrap_or_else(|error| {

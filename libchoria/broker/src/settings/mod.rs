@@ -7,6 +7,7 @@ mod trust;
 mod unsupported;
 
 use crate::decision::{Network, Networks, Policy, Provisioning, Secret, System, Trust};
+use crate::front::FrontSettings;
 use crate::streams::StreamSettings;
 use config::keys;
 use names::Identity;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub(crate) login: OwnLogin,
     /// Certificate and key; `None` makes the broker generate them.
     pub(crate) certificate: Option<(PathBuf, PathBuf)>,
+    /// The TLS front, where one is wanted.
+    pub(crate) front: Option<FrontSettings>,
     pub(crate) tls_timeout: Duration,
     pub(crate) cipher_suites: Vec<String>,
     pub(crate) curves: Vec<String>,
@@ -98,6 +101,9 @@ impl TryFrom<&config::Settings> for Settings {
             policy: Arc::new(policy),
             login,
             certificate,
+            front: config
+                .get(keys::NETWORK_TLS_FRONT)
+                .then(|| FrontSettings { authorities: config.get(keys::SECURITY_CHORIA_CA) }),
             tls_timeout: config.get(keys::NETWORK_TLS_TIMEOUT),
             cipher_suites: list(true, config.get(keys::SECURITY_CIPHER_SUITES)),
             curves: list(config.is_set(keys::SECURITY_ECC_CURVES), config.get(keys::SECURITY_ECC_CURVES)),

@@ -46,10 +46,10 @@ pub(super) fn check(reader: &mut Reader<'_>) {
     } else if !config.get(keys::BROKER_NETWORK) && config.get(keys::ADAPTERS).is_empty() {
         reader.problem(keys::BROKER_NETWORK.name(), "every part of the broker is off; set it to 1");
     }
-    if config.get(keys::SECURITY_CHORIA_CA).is_some() {
+    if config.get(keys::SECURITY_CHORIA_CA).is_some() && !config.get(keys::NETWORK_TLS_FRONT) {
         reader.warnings.push(
             "plugin.security.choria.ca has no effect on the listener: client certificates are not asked for, so \
-             connections without a token are denied"
+             connections without a token are denied; set plugin.choria.network.tls_front = true to have them verified"
                 .to_owned(),
         );
     }

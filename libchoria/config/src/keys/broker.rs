@@ -52,6 +52,13 @@ keys! {
          later.")
         .default("50000").rule(Rule::Between(10, 50_000)).own();
 
+    NETWORK_TLS_FRONT: Boolean = key("plugin.choria.network.tls_front",
+        "Whether the broker itself encrypts the client port and hands connections to nats-server on a loopback port. \
+         It then verifies a client certificate where one is given, if `plugin.security.choria.ca` is set; admits \
+         connections at the rate at which it can serve them; and takes a renewed certificate without disconnecting \
+         anybody.")
+        .default("false").own();
+
     NETWORK_DENY_SERVER_CONNECTIONS: Boolean = key("plugin.choria.network.deny_server_connections",
         "Whether servers are denied every subject.");
 
