@@ -1,9 +1,10 @@
-//! Agents that speak RPC: body, action, authorization, then the action itself, in this order (spec 03a §1.4).
+//! Agents that speak RPC: body, action, authorization, audit, then the action itself, in this order (spec 03a §1.4).
 
 use crate::admit::Admitted;
 use crate::agent::{Agent, Metadata, Unanswered};
 use crate::authorize::{Authorized, Call, Denied};
 use crate::node::Node;
+use crate::stats::Counter;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rpc::{InvalidBody, ReplyBody, RequestBody, StatusCode};
@@ -11,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// What an RPC agent can do.
 pub trait Actions: fmt::Debug + Send + Sync {
@@ -60,10 +62,15 @@ impl<T: Actions> Rpc<T> {
             let text = format!("Unknown action {action} for agent {name}");
             return Err(ReplyBody::failure(&action, StatusCode::UnknownAction, text));
         }
-        node.authorization.authorize(name, Call { admitted, body }).map_err(|denied| {
+        let call = node.authorization.authorize(name, Call { admitted, body }).map_err(|denied| {
+            node.stats.count(Counter::Denied);
             tracing::warn!("{denied}");
             ReplyBody::failure(&action, StatusCode::Aborted, Denied::REPLY)
-        })
+        })?;
+        if node.audit.as_ref().is_some_and(|audit| !audit.write(name.as_str(), &call, SystemTime::now())) {
+            node.stats.count(Counter::Unaudited);
+        }
+        Ok(call)
     }
 }
 

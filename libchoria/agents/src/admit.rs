@@ -1,5 +1,6 @@
 //! Which messages are requests for this node: pure, with the node and the time as arguments (spec 02 §9, 04 §2.1).
 
+use crate::replay::{Remembered, Replay, Replays};
 use crate::stats::Counter;
 use names::{AgentName, Collective, Identity};
 use protocol::filter::{DataAnswers, DataNeed, FilterError, NodeView};
@@ -19,6 +20,7 @@ pub struct Candidate {
 pub struct Admitted {
     request: Verified<Request>,
     headers: protocol::Headers,
+    remembered: Remembered,
 }
 
 /// Why a message is dropped before any agent sees it; the sender gets no answer.
@@ -42,6 +44,9 @@ pub enum Refusal {
     /// It is outside its time.
     #[error("{0}")]
     Expired(#[from] Expired),
+    /// It was served already, or may have been.
+    #[error("{0}")]
+    Replayed(#[from] Replay),
     /// No such agent is here.
     #[error("request is for the agent {0}, which is not hosted here")]
     NoSuchAgent(AgentName),
@@ -59,7 +64,8 @@ impl Candidate {
         Ok(Self { request, headers: transport.headers })
     }
 
-    /// Judges the request: filter, then collective, then age, then agent. This order is the counters' meaning.
+    /// Judges the request: filter, then collective, then age, then whether it was served before, then agent. This order
+    /// is the counters' meaning. However many ways a request came on, it is admitted once, and `served` remembers it.
     ///
     /// `data` answers for the data providers that the filter asks; [`NodeView::data`] of `node` is not looked at.
     ///
@@ -70,6 +76,7 @@ impl Candidate {
         node: NodeView<'_>,
         data: impl FnOnce(Vec<DataNeed>) -> DataAnswers,
         collectives: &[Collective],
+        served: &Replays,
         now: SystemTime,
     ) -> Result<Admitted, Refusal> {
         let Self { request, headers } = self;
@@ -84,16 +91,23 @@ impl Candidate {
             return Err(Refusal::OtherCollective(request.collective.clone()));
         }
         request.check_ttl(now)?;
+        let remembered = served.accept(&request, now)?;
         if !node.agents.contains(&request.agent) {
             return Err(Refusal::NoSuchAgent(request.agent.clone()));
         }
-        Ok(Admitted { request, headers })
+        Ok(Admitted { request, headers, remembered })
     }
 }
 
 impl Admitted {
     /// The counters an admitted request adds one to.
-    pub const COUNTERS: &'static [Counter] = &[Counter::Passed, Counter::Validated];
+    #[must_use]
+    pub fn counters(&self) -> &'static [Counter] {
+        match self.remembered {
+            Remembered::Room => VALID,
+            Remembered::Displaced => &[Counter::Passed, Counter::Validated, Counter::Displaced],
+        }
+    }
 
     /// The request.
     #[must_use]
@@ -126,7 +140,10 @@ impl Refusal {
             Self::Filtered | Self::Unfilterable(_) => &[Counter::Filtered],
             Self::OtherCollective(_) => &[Counter::Passed, Counter::Unvalidated],
             Self::Expired(_) => &[Counter::Passed, Counter::TtlExpired],
-            Self::NoSuchAgent(_) => Admitted::COUNTERS,
+            Self::Replayed(_) => &[Counter::Passed, Counter::Replayed],
+            Self::NoSuchAgent(_) => VALID,
         }
     }
 }
+
+const VALID: &[Counter] = &[Counter::Passed, Counter::Validated];

@@ -3,7 +3,9 @@
 //! | module | holds |
 //! |---|---|
 //! | `admit` | [`Candidate`] → [`Admitted`] or a [`Refusal`]: pure, with the node and the time as arguments (spec 02 §9) |
+//! | `replay` | [`Replays`]: a request is served once |
 //! | `authorize` | [`Authorized`], the only thing an action accepts (spec 03b §9) |
+//! | `audit` | [`Audit`], the RPC audit log (spec 03b §10) |
 //! | `agent`, `action` | [`Agent`], and [`Rpc`] for agents that speak RPC |
 //! | `roster` | [`Roster`]: which agents a server hosts and where it listens for them |
 //! | `node` | [`Node`]: what agents may know about the server they run in |
@@ -21,12 +23,14 @@
 mod action;
 mod admit;
 mod agent;
+mod audit;
 mod authorize;
 pub mod builtin;
 mod data;
 mod host;
 mod node;
 mod pipeline;
+mod replay;
 mod roster;
 mod sources;
 mod stats;
@@ -35,10 +39,12 @@ mod times;
 pub use action::{Actions, Rpc};
 pub use admit::{Admitted, Candidate, Refusal};
 pub use agent::{Agent, Metadata, Unanswered};
+pub use audit::{Audit, AuditError};
 pub use authorize::{Authorization, Authorized, Call, Denied};
-pub use host::{Drained, Host};
+pub use host::{Drained, Host, Pulse};
 pub use node::{Broker, Node};
 pub use pipeline::Response;
+pub use replay::{Remembered, Replay, Replays};
 pub use roster::{InvalidAgent, Roster};
 pub use sources::{ClassSource, FactSource};
 pub use stats::{Counter, Counts, Stats};

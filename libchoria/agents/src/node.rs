@@ -1,6 +1,8 @@
 //! What agents may know about the server they run in.
 
+use crate::audit::Audit;
 use crate::authorize::Authorization;
+use crate::replay::Replays;
 use crate::roster::Roster;
 use crate::sources::{ClassSource, FactSource};
 use crate::stats::Stats;
@@ -13,7 +15,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// One server as its agents see it. Shared by all its tasks; facts, classes and roster also with other servers.
-#[derive(Debug)]
+///
+/// A value never changes: what is read anew while the server runs makes another one, with the same counters.
+#[derive(Clone, Debug)]
 pub struct Node {
     /// The configuration.
     pub settings: Settings,
@@ -26,9 +30,13 @@ pub struct Node {
     /// The node's classes.
     pub classes: Arc<ClassSource>,
     /// The server's counters.
-    pub stats: Stats,
+    pub stats: Arc<Stats>,
+    /// The requests it has accepted.
+    pub replays: Arc<Replays>,
     /// Decides about calls.
     pub authorization: Authorization,
+    /// Where calls are written down, if anywhere.
+    pub audit: Option<Arc<Audit>>,
     /// The connection to the network.
     pub broker: Broker,
     /// When the server started.

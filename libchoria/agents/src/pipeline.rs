@@ -4,6 +4,7 @@ use crate::admit::{Admitted, Candidate, Refusal};
 use crate::agent::{Agent, Unanswered};
 use crate::data;
 use crate::node::Node;
+use crate::replay::Replay;
 use crate::stats::Counter;
 use protocol::filter::{DataAnswers, NodeView};
 use protocol::transport;
@@ -38,18 +39,33 @@ impl Node {
         self.stats.count(Counter::Total);
         match self.admit(message, now) {
             Ok((admitted, agent)) => {
-                Admitted::COUNTERS.iter().for_each(|counter| self.stats.count(*counter));
+                admitted.counters().iter().for_each(|counter| self.stats.count(*counter));
                 self.stats.accepted(now);
+                self.tell_of_displaced(&admitted);
                 Some(Dispatch { agent, admitted })
             }
             Err(refusal) => {
                 refusal.counters().iter().for_each(|counter| self.stats.count(*counter));
                 match &refusal {
-                    Refusal::Expired(_) | Refusal::Unfilterable(_) => tracing::warn!("request dropped: {refusal}"),
+                    Refusal::Expired(_) | Refusal::Unfilterable(_) | Refusal::Replayed(Replay::Forgotten) => {
+                        tracing::warn!("request dropped: {refusal}");
+                    }
                     _ => tracing::debug!("message dropped: {refusal}"),
                 }
                 None
             }
+        }
+    }
+
+    /// A full memory of ids is worth a line at first, then ever more rarely.
+    fn tell_of_displaced(&self, admitted: &Admitted) {
+        let displaced = self.stats.value(Counter::Displaced);
+        if admitted.counters().contains(&Counter::Displaced) && displaced.is_power_of_two() {
+            tracing::warn!(
+                displaced,
+                "more requests than can be remembered: older ones of the same callers are refused from now on, since they \
+                 may have been served already"
+            );
         }
     }
 
@@ -66,7 +82,7 @@ impl Node {
             data: &DataAnswers::default(),
         };
         let answers = |needs| data::answers(self, needs, now);
-        let admitted = candidate.admit(view, answers, self.collectives(), now)?;
+        let admitted = candidate.admit(view, answers, self.collectives(), &self.replays, now)?;
         let name = &admitted.request().agent;
         let agent = self.roster.find(name).ok_or_else(|| Refusal::NoSuchAgent(name.clone()))?;
         Ok((admitted, Arc::clone(agent)))
@@ -83,7 +99,10 @@ impl Dispatch {
         let limit = agent.metadata().timeout;
         let handled = match tokio::time::timeout(limit, agent.handle(admitted, Arc::clone(&node))).await {
             Ok(handled) => handled,
-            Err(_elapsed) => Err(Unanswered::TimedOut(limit.as_secs())),
+            Err(_elapsed) => {
+                node.stats.count(Counter::TimedOut);
+                Err(Unanswered::TimedOut(limit.as_secs()))
+            }
         };
         let body = match handled {
             Ok(body) => body,

@@ -23,17 +23,29 @@ pub enum Counter {
     TtlExpired,
     /// Lifecycle events published.
     Events,
+    /// Requests that were served already, or cannot be told from such.
+    Replayed,
+    /// Requests whose id made room for a newer one while they still counted.
+    Displaced,
+    /// Requests that took longer than their agent's timeout and were ended.
+    TimedOut,
+    /// Calls that the authorization refused.
+    Denied,
+    /// Calls that were carried out without their audit line.
+    Unaudited,
+    /// Replies that the connection did not take.
+    Unsent,
 }
 
 /// The counters of one server and when it last accepted a request.
 #[derive(Debug, Default)]
 pub struct Stats {
-    counters: [AtomicU64; 8],
+    counters: [AtomicU64; 14],
     /// Unix seconds; 0 is never.
     last_accepted: AtomicU64,
 }
 
-/// The counters at one moment, named as the status file names them (spec 04 §4.3).
+/// The counters at one moment. As JSON they are what the status file holds (spec 04 §4.3), without our own ones.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Counts {
     /// [`Counter::Total`].
@@ -53,6 +65,24 @@ pub struct Counts {
     pub ttl_expired: u64,
     /// [`Counter::Events`].
     pub events: u64,
+    /// [`Counter::Replayed`].
+    #[serde(skip)]
+    pub replayed: u64,
+    /// [`Counter::Displaced`].
+    #[serde(skip)]
+    pub displaced: u64,
+    /// [`Counter::TimedOut`].
+    #[serde(skip)]
+    pub timed_out: u64,
+    /// [`Counter::Denied`].
+    #[serde(skip)]
+    pub denied: u64,
+    /// [`Counter::Unaudited`].
+    #[serde(skip)]
+    pub unaudited: u64,
+    /// [`Counter::Unsent`].
+    #[serde(skip)]
+    pub unsent: u64,
 }
 
 impl Counter {
@@ -68,6 +98,12 @@ impl Counter {
             Self::Replies => "choria_server_replies",
             Self::TtlExpired => "choria_server_ttlexpired",
             Self::Events => "choria_server_events",
+            Self::Replayed => "choria_server_replayed",
+            Self::Displaced => "choria_server_replay_ids_displaced",
+            Self::TimedOut => "choria_server_timed_out",
+            Self::Denied => "choria_server_denied",
+            Self::Unaudited => "choria_server_unaudited",
+            Self::Unsent => "choria_server_unsent_replies",
         }
     }
 }
@@ -96,6 +132,12 @@ impl Stats {
             replies: self.value(Counter::Replies),
             ttl_expired: self.value(Counter::TtlExpired),
             events: self.value(Counter::Events),
+            replayed: self.value(Counter::Replayed),
+            displaced: self.value(Counter::Displaced),
+            timed_out: self.value(Counter::TimedOut),
+            denied: self.value(Counter::Denied),
+            unaudited: self.value(Counter::Unaudited),
+            unsent: self.value(Counter::Unsent),
         }
     }
 
@@ -128,12 +170,21 @@ mod tests {
             (Counter::Replies, "choria_server_replies"),
             (Counter::TtlExpired, "choria_server_ttlexpired"),
             (Counter::Events, "choria_server_events"),
+            (Counter::Replayed, "choria_server_replayed"),
+            (Counter::Displaced, "choria_server_replay_ids_displaced"),
+            (Counter::TimedOut, "choria_server_timed_out"),
+            (Counter::Denied, "choria_server_denied"),
+            (Counter::Unaudited, "choria_server_unaudited"),
+            (Counter::Unsent, "choria_server_unsent_replies"),
         ];
         for (times, (counter, metric)) in all.into_iter().enumerate() {
             (0..=times).for_each(|_| stats.count(counter));
             assert_eq!(counter.metric(), metric);
         }
-        let json = serde_json::to_string(&stats.counts()).expect("JSON");
+        let counts = stats.counts();
+        let own = [counts.replayed, counts.displaced, counts.timed_out, counts.denied, counts.unaudited, counts.unsent];
+        assert_eq!(own, [9, 10, 11, 12, 13, 14]);
+        let json = serde_json::to_string(&counts).expect("JSON");
         assert_eq!(
             json,
             r#"{"total":1,"valid":2,"invalid":3,"passed":4,"filtered":5,"replies":6,"ttlexpired":7,"events":8}"#

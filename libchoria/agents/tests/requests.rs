@@ -109,6 +109,37 @@ async fn each_refusal_is_counted_and_silent() {
     }
 }
 
+#[tokio::test]
+async fn a_request_is_served_once_however_it_comes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = node(folder.path(), &[]);
+    let ping = request("discovery", b"cGluZw==");
+    let bob = Request { caller: "up=bob".parse().expect("a caller"), ..ping.clone() };
+    let for_others = Request {
+        filter: Filter { identities: vec!["n2".into()], ..Filter::default() },
+        id: "2Q4".parse().expect("an id"),
+        ..ping.clone()
+    };
+    let rows = [
+        ("broadcast", message(&ping, Some("choria.reply.x")), true),
+        ("the same again", message(&ping, Some("choria.reply.x")), false),
+        ("the same to another address, as a direct request", message(&ping, Some("choria.reply.y")), false),
+        ("the same id of another caller", message(&bob, Some("choria.reply.x")), true),
+        ("for others, which uses up nothing", message(&for_others, Some("choria.reply.x")), false),
+        (
+            "the id that was for others",
+            message(&Request { filter: Filter::default(), ..for_others }, Some("choria.reply.x")),
+            true,
+        ),
+    ];
+    for (name, message, answered) in rows {
+        assert_eq!(node.respond(&message, at(NOW) + Duration::from_secs(3)).await.is_some(), answered, "{name}");
+    }
+    let counts = node.stats.counts();
+    assert_eq!((counts.total, counts.valid, counts.passed, counts.replayed, counts.filtered), (6, 3, 5, 2, 1));
+    assert_eq!(node.replays.len(), 3);
+}
+
 /// Accepted, with this many answers.
 fn accepted(replies: u64) -> Counts {
     Counts { passed: 1, valid: 1, replies, ..Counts::default() }

@@ -1,7 +1,9 @@
 //! A node without a network, and requests to it. Each test program uses a part of this.
 #![allow(dead_code, reason = "no test program needs all of it")]
 
-use choria_agents::{Authorization, Broker, ClassSource, FactSource, Node, Response, Roster, Stats, builtin};
+use choria_agents::{
+    Audit, Authorization, Broker, ClassSource, FactSource, Node, Replays, Response, Roster, Stats, builtin,
+};
 use config::Settings;
 use names::Identity;
 use protocol::{Headers, Request, SecureRequest, Transport};
@@ -26,7 +28,9 @@ pub(crate) fn node(identity: &str, folder: &Path, trust: Trust, extra: &[(&str, 
         roster: Arc::new(roster),
         facts: Arc::new(FactSource::new(vec![facts])),
         classes: Arc::new(ClassSource::new(Some(folder.join("classes.txt")))),
-        stats: Stats::default(),
+        stats: Arc::new(Stats::default()),
+        replays: Arc::new(Replays::default()),
+        audit: Audit::from_settings(&settings).expect("an audit").map(Arc::new),
         authorization: Authorization::from_settings(&settings),
         broker: Broker::default(),
         started: at(1_795_250_000),

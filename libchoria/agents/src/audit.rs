@@ -1,0 +1,165 @@
+//! The RPC audit log: one JSON line for each request that is about to be carried out (spec 03b §10).
+//!
+//! The file is opened for every line, so that it may be moved away or cut at any time. A line that cannot be written is
+//! counted and logged; the request is served all the same, as in the original.
+
+use crate::authorize::Authorized;
+use config::{Settings, keys};
+use nix::unistd::{Gid, Group, fchown, geteuid};
+use serde::Serialize;
+use serde_json::Value;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+/// Where audit lines go.
+#[derive(Debug)]
+pub struct Audit {
+    file: PathBuf,
+    mode: u32,
+    group: Option<String>,
+    failures: AtomicU64,
+}
+
+/// Why there is no audit although `rpcaudit` asks for one.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum AuditError {
+    /// No file is named.
+    #[error("rpcaudit is on but nothing is audited: set plugin.rpcaudit.logfile to the file for audit lines")]
+    NoFile,
+    /// The mode is none.
+    #[error("plugin.rpcaudit.logfile.mode: {0:?} is not a file mode in octal, for example 0600; nothing is audited")]
+    Mode(String),
+}
+
+/// A line, keys in this order.
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    request_id: &'a str,
+    request_time: u64,
+    caller: &'a str,
+    sender: &'a str,
+    agent: &'a str,
+    action: &'a str,
+    data: &'a Value,
+}
+
+impl Audit {
+    /// What `rpcaudit` and `plugin.rpcaudit.*` say; `None` when there is to be no audit.
+    ///
+    /// # Errors
+    /// [`AuditError`]: the server runs without an audit then, as the original does.
+    pub fn from_settings(settings: &Settings) -> Result<Option<Self>, AuditError> {
+        if !settings.get(keys::RPCAUDIT) {
+            return Ok(None);
+        }
+        let file = settings.get(keys::RPCAUDIT_LOGFILE).ok_or(AuditError::NoFile)?;
+        let text = settings.get(keys::RPCAUDIT_LOGFILE_MODE).unwrap_or("0600");
+        let digits = text.strip_prefix("0o").unwrap_or(text);
+        let mode = u32::from_str_radix(digits, 8).map_err(|_| AuditError::Mode(text.to_owned()))?;
+        let group = settings.get(keys::RPCAUDIT_LOGFILE_GROUP).filter(|group| !group.is_empty()).map(str::to_owned);
+        Ok(Some(Self { file, mode, group, failures: AtomicU64::new(0) }))
+    }
+
+    /// The file that lines are appended to.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Writes the line of `call` to `agent`; `false`: it could not be written, which is logged, the first failures and
+    /// then ever fewer.
+    pub(crate) fn write(&self, agent: &str, call: &Authorized, now: SystemTime) -> bool {
+        let Err(error) = self.append(&line(agent, call, now)) else { return true };
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        if failures.is_power_of_two() {
+            let request = &call.admitted().request().id;
+            tracing::error!(
+                file = %self.file.display(), failures, %request,
+                "an audit line was not written, the request is served without it: {error}; see plugin.rpcaudit.logfile"
+            );
+        }
+        false
+    }
+
+    /// Appends in one write, so that lines of several writers do not mix.
+    fn append(&self, line: &[u8]) -> io::Result<()> {
+        let mut file = OpenOptions::new().create(true).append(true).mode(self.mode).open(&self.file)?;
+        if let Some(name) = &self.group {
+            fchown(&file, Some(geteuid()), Some(group_id(name)?))?;
+        }
+        file.write_all(line)
+    }
+}
+
+fn line(agent: &str, call: &Authorized, now: SystemTime) -> Vec<u8> {
+    let request = call.admitted().request();
+    let line = Line {
+        timestamp: timestamp(now),
+        request_id: request.id.as_str(),
+        request_time: request.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
+        caller: request.caller.as_str(),
+        sender: request.sender.as_str(),
+        agent,
+        action: call.action(),
+        data: &call.body().data,
+    };
+    // Texts, numbers and JSON values always have a JSON form.
+    let mut text = serde_json::to_vec(&line).unwrap_or_default();
+    text.push(b'\n');
+    text
+}
+
+/// As the original writes it: microseconds, UTC, an offset without a colon.
+fn timestamp(now: SystemTime) -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]+0000");
+    OffsetDateTime::from(now).format(format).unwrap_or_default()
+}
+
+fn group_id(name: &str) -> io::Result<Gid> {
+    match Group::from_name(name)? {
+        Some(group) => Ok(group.gid),
+        None => Err(io::Error::other(format!("there is no group {name:?}; see plugin.rpcaudit.logfile.group"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn times_are_written_as_the_original_does() {
+        let rows = [
+            (1_714_558_830, 123_456_789, "2024-05-01T10:20:30.123456+0000"),
+            (1_714_558_830, 0, "2024-05-01T10:20:30.000000+0000"),
+        ];
+        for (seconds, nanoseconds, text) in rows {
+            assert_eq!(timestamp(SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)), text);
+        }
+    }
+
+    #[test]
+    fn what_the_settings_say() {
+        let file = ("plugin.rpcaudit.logfile", "/var/log/audit.log");
+        let on = ("rpcaudit", "1");
+        let rows: &[(&str, &[(&str, &str)], Result<Option<u32>, AuditError>)] = &[
+            ("off", &[file], Ok(None)),
+            ("no file", &[on], Err(AuditError::NoFile)),
+            ("usual mode", &[on, file], Ok(Some(0o600))),
+            ("own mode", &[on, file, ("plugin.rpcaudit.logfile.mode", "0640")], Ok(Some(0o640))),
+        ];
+        for (name, values, expected) in rows {
+            let builder = Settings::builder().set("identity", "n1");
+            let builder = values.iter().fold(builder, |builder, (key, value)| builder.set(key, value));
+            let audit = Audit::from_settings(&builder.build().expect("settings"));
+            assert_eq!(audit.map(|audit| audit.map(|audit| audit.mode)), *expected, "{name}");
+        }
+    }
+}
