@@ -132,6 +132,16 @@ impl Admitted {
 }
 
 impl Refusal {
+    /// The protocol's counters that this refusal adds one to; none when the message was genuine.
+    #[must_use]
+    pub fn protocol_counters(&self) -> &'static [protocol::Counter] {
+        match self {
+            Self::Unreadable(invalid) => invalid.counters(),
+            Self::Untrusted(rejection) => rejection.counters(),
+            _ => &[protocol::Counter::Valid],
+        }
+    }
+
     /// The counters this refusal adds one to. A request for an agent that is not here was valid all the same.
     #[must_use]
     pub fn counters(&self) -> &'static [Counter] {

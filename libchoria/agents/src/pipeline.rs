@@ -7,7 +7,8 @@ use crate::node::Node;
 use crate::replay::Replay;
 use crate::stats::Counter;
 use protocol::filter::{DataAnswers, NodeView};
-use protocol::transport;
+use protocol::{Counter as ProtocolCounter, Version, transport};
+use security::Rejection;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -39,12 +40,19 @@ impl Node {
         self.stats.count(Counter::Total);
         match self.admit(message, now) {
             Ok((admitted, agent)) => {
+                self.stats.count_protocol(Version::V2, ProtocolCounter::Valid);
                 admitted.counters().iter().for_each(|counter| self.stats.count(*counter));
                 self.stats.accepted(now);
                 self.tell_of_displaced(&admitted);
                 Some(Dispatch { agent, admitted })
             }
             Err(refusal) => {
+                // What cannot be read is of no version; the provider speaks the second.
+                let version = match &refusal {
+                    Refusal::Untrusted(Rejection::Version(version)) => *version,
+                    _ => Version::V2,
+                };
+                refusal.protocol_counters().iter().for_each(|counter| self.stats.count_protocol(version, *counter));
                 refusal.counters().iter().for_each(|counter| self.stats.count(*counter));
                 match &refusal {
                     Refusal::Expired(_) | Refusal::Unfilterable(_) | Refusal::Replayed(Replay::Forgotten) => {

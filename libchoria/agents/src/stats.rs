@@ -1,5 +1,6 @@
 //! Counters of one server (spec 02 §9): handed in, never global, since thousands of servers may share a process.
 
+use protocol::{Counter as ProtocolCounter, Version};
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -41,6 +42,8 @@ pub enum Counter {
 #[derive(Debug, Default)]
 pub struct Stats {
     counters: [AtomicU64; 14],
+    /// By version, then by counter.
+    protocol: [[AtomicU64; 4]; 2],
     /// Unix seconds; 0 is never.
     last_accepted: AtomicU64,
 }
@@ -118,6 +121,17 @@ impl Stats {
     #[must_use]
     pub fn value(&self, counter: Counter) -> u64 {
         self.counters[counter as usize].load(Ordering::Relaxed)
+    }
+
+    /// Adds one to a counter of the protocol.
+    pub fn count_protocol(&self, version: Version, counter: ProtocolCounter) {
+        self.protocol[version as usize][counter as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The value of a counter of the protocol.
+    #[must_use]
+    pub fn protocol(&self, version: Version, counter: ProtocolCounter) -> u64 {
+        self.protocol[version as usize][counter as usize].load(Ordering::Relaxed)
     }
 
     /// All values.

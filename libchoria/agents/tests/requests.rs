@@ -140,6 +140,26 @@ async fn a_request_is_served_once_however_it_comes() {
     assert_eq!(node.replays.len(), 3);
 }
 
+#[tokio::test]
+async fn the_counters_of_the_protocol_tell_broken_from_genuine() {
+    use protocol::Counter::{Error, Invalid, JsonParseFailure, Valid};
+    let folder = tempfile::tempdir().expect("a folder");
+    let send = |request: Request| message(&request, Some("choria.reply.x"));
+    let for_others = Filter { identities: vec!["n2".into()], ..Filter::default() };
+    let rows: [(&str, Vec<u8>, [u64; 4]); 4] = [
+        ("answered", send(request("discovery", b"cGluZw==")), [1, 0, 0, 0]),
+        ("for others", send(Request { filter: for_others, ..request("discovery", b"ping") }), [1, 0, 0, 0]),
+        ("not JSON", b"hello".to_vec(), [0, 0, 1, 0]),
+        ("breaks the schema", send(request("discovery", b"")), [0, 1, 1, 0]),
+    ];
+    for (name, message, expected) in rows {
+        let node = node(folder.path(), &[]);
+        node.respond(&message, at(NOW)).await;
+        let got = [Valid, Invalid, Error, JsonParseFailure].map(|counter| node.stats.protocol(Version::V2, counter));
+        assert_eq!(got, expected, "{name}");
+    }
+}
+
 /// Accepted, with this many answers.
 fn accepted(replies: u64) -> Counts {
     Counts { passed: 1, valid: 1, replies, ..Counts::default() }
@@ -273,7 +293,6 @@ async fn actions_answer_with_the_documented_status_and_words() {
 #[tokio::test]
 async fn machine_actions_say_that_there_are_none() {
     let folder = tempfile::tempdir().expect("a folder");
-    let node = node(folder.path(), &[("rpcauthorization", "0")]);
     let rows = [
         ("machine_state", json!({}), "No search criteria given"),
         ("machine_state", json!({"name": "check"}), "No running machines"),
@@ -284,6 +303,7 @@ async fn machine_actions_say_that_there_are_none() {
         ),
     ];
     for (action, inputs, words) in rows {
+        let node = node(folder.path(), &[("rpcauthorization", "0")]);
         let message = message(&rpc("choria_util", action, inputs), Some("choria.reply.x"));
         let body = reply_body(&node.respond(&message, at(NOW)).await.expect(action), IDENTITY);
         assert_eq!((body.status.number(), body.message.as_str()), (1, words), "{action}");

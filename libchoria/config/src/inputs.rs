@@ -141,6 +141,31 @@ impl Inputs {
         self.given.insert(key.to_owned(), vec![Given { text: text.to_owned(), place: Place::Program }]);
     }
 
+    /// The keys about which files say something else than in `other`, sorted.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let texts = |inputs: &Self, key: &String| -> Option<Vec<String>> {
+            Some(inputs.given.get(key)?.iter().map(|given| given.text.clone()).collect())
+        };
+        let mut keys: Vec<String> = self.given.keys().chain(other.given.keys()).cloned().collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys.retain(|key| texts(self, key) != texts(other, key));
+        keys
+    }
+
+    /// Takes what `other` says about `key` instead of what these say, be it nothing. The name of the host, which stands
+    /// for an identity that is not given, comes along with `identity`.
+    pub fn adopt(&mut self, key: &str, other: &Self) {
+        match other.given.get(key) {
+            Some(given) => self.given.insert(key.to_owned(), given.clone()),
+            None => self.given.remove(key),
+        };
+        if key == keys::IDENTITY.name() {
+            self.host_identity.clone_from(&other.host_identity);
+        }
+    }
+
     /// Replaces the protections.
     pub fn protect(&mut self, protection: Protection) {
         self.protection = protection;

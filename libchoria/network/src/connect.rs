@@ -3,6 +3,7 @@
 use crate::address::ServerAddress;
 use crate::backoff::FIVE_SECONDS;
 use crate::connection::{Connection, State};
+use crate::counters::Count;
 use crate::failure::Failure;
 use crate::observer::FailedAttempt;
 use crate::options::{ConnectError, LONGEST_CONNECT, Options};
@@ -40,6 +41,7 @@ async fn try_until_connected(options: &Options) -> Result<Connection, ConnectErr
     let mut attempts = 0;
     loop {
         attempts += 1;
+        options.counters.add(Count::Attempt);
         let mut servers = match options.servers.find(&Dns).await {
             Ok(servers) => servers,
             Err(error) if options.patience.is_some() => return Err(error.into()),
@@ -54,7 +56,10 @@ async fn try_until_connected(options: &Options) -> Result<Connection, ConnectErr
         let Some(last) = servers.last().cloned() else { return Err(SearchError::Empty.into()) };
 
         let (server, failure) = match pass(options, servers, &last).await {
-            Ok(connection) => return Ok(connection),
+            Ok(connection) => {
+                options.counters.connected(started.elapsed());
+                return Ok(connection);
+            }
             Err(failed) => failed,
         };
         let delay = FIVE_SECONDS.random_delay(attempts);
@@ -75,8 +80,10 @@ async fn try_until_connected(options: &Options) -> Result<Connection, ConnectErr
     }
 }
 
-/// Beyond the TCP connect: TLS, the broker's decision about the login, which may take the broker four seconds.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// An attempt to return may try several addresses of one name, each with a limit of its own for TCP and none beyond.
+fn attempt_limit(options: &Options) -> Duration {
+    options.connect_timeout.min(LONGEST_CONNECT) * 4 + options.handshake_limit * 2
+}
 
 /// The broker pings a connection two seconds after it opened, logged in or not, and the client library takes any line
 /// after CONNECT for success. Answers this slow are looked at again.
@@ -92,12 +99,13 @@ async fn pass(options: &Options, servers: Vec<ServerAddress>, last: &ServerAddre
             Err(error) => return Err((server.clone(), Failure::Other(error.to_string()))),
         }
     }
-    let limit = (options.connect_timeout.min(LONGEST_CONNECT) + HANDSHAKE_LIMIT) * addresses.len().max(1) as u32;
+    let limit = (options.connect_timeout.min(LONGEST_CONNECT) + options.handshake_limit) * addresses.len().max(1) as u32;
     let shared = Arc::new(Shared::new(
         options.name.clone(),
         options.login.clone(),
         options.user.clone(),
         options.observer.clone(),
+        Arc::clone(&options.counters),
         servers,
     ));
     let tried = |shared: &Shared| shared.current_server().unwrap_or(last).clone();
@@ -110,7 +118,7 @@ async fn pass(options: &Options, servers: Vec<ServerAddress>, last: &ServerAddre
         }
         Ok(Ok(client)) => {
             if started.elapsed() > SUSPICIOUSLY_SLOW {
-                if let Err(failure) = confirm(&client, &shared).await {
+                if let Err(failure) = confirm(&client, &shared, options.handshake_limit).await {
                     shared.state.send_replace(State::Closed);
                     return Err((tried(&shared), failure));
                 }
@@ -118,7 +126,7 @@ async fn pass(options: &Options, servers: Vec<ServerAddress>, last: &ServerAddre
             shared.establish();
             let server = tried(&shared);
             tracing::info!(connection = %options.name, %server, "connected to the broker");
-            Ok(Connection::new(client, shared))
+            Ok(Connection::new(client, shared, attempt_limit(options)))
         }
     }
 }
@@ -154,7 +162,7 @@ const READ_BUFFER: u16 = 1024;
 
 /// Waits until the broker has sent something after the line that was taken for success: the answer to our own ping, or
 /// the refusal of the login.
-async fn confirm(client: &async_nats::Client, shared: &Shared) -> Result<(), Failure> {
+async fn confirm(client: &async_nats::Client, shared: &Shared, limit: Duration) -> Result<(), Failure> {
     let statistics = client.statistics();
     let seen = statistics.in_bytes.load(Ordering::Relaxed);
     let mut state = shared.state.subscribe();
@@ -173,6 +181,6 @@ async fn confirm(client: &async_nats::Client, shared: &Shared) -> Result<(), Fai
             Some(failure) => Err(failure),
             None => Ok(()),
         },
-        () = sleep(HANDSHAKE_LIMIT) => Err(Failure::TimedOut),
+        () = sleep(limit) => Err(Failure::TimedOut),
     }
 }

@@ -1,5 +1,6 @@
 //! An open connection: publish, subscribe, watch, close.
 
+use crate::counters::Count;
 use crate::failure::Failure;
 use crate::shared::{RECONNECT_BUFFER, Shared};
 use bytes::Bytes;
@@ -10,13 +11,15 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// A connection to the broker that returns by itself when it is lost. Cheap to clone; all clones are one connection.
 #[derive(Clone, Debug)]
 pub struct Connection {
     client: async_nats::Client,
     shared: Arc<Shared>,
+    /// Longest that one attempt to return may take.
+    attempt_limit: Duration,
 }
 
 /// Where a connection stands.
@@ -56,8 +59,7 @@ pub struct Status {
     pub server: Option<String>,
     /// Why the last failed attempt failed, since the process started.
     pub last_failure: Option<Failure>,
-    /// While reconnecting: how long the current attempt has been going on. The client library has no time limit for TLS
-    /// and login when it reconnects; an attempt of many minutes hangs on a broker that died in the middle of it.
+    /// While reconnecting: how long the current attempt has been going on; see [`Connection::hangs`].
     pub attempt_age: Option<Duration>,
     /// How often the connection was lost and came back.
     pub reconnects: u64,
@@ -131,8 +133,8 @@ pub enum RequestError {
 }
 
 impl Connection {
-    pub(crate) fn new(client: async_nats::Client, shared: Arc<Shared>) -> Self {
-        Self { client, shared }
+    pub(crate) fn new(client: async_nats::Client, shared: Arc<Shared>, attempt_limit: Duration) -> Self {
+        Self { client, shared, attempt_limit }
     }
 
     /// Hands `payload` to the connection; it is sent by the connection's own task. While the connection is lost, 10 KiB may
@@ -212,6 +214,32 @@ impl Connection {
         let whole = connected && timeout(grace, drained).await.unwrap_or(false);
         self.shared.state.send_replace(State::Closed);
         whole
+    }
+
+    /// Completes when an attempt to return hangs: the broker took the connection and then fell silent, which the client
+    /// library waits out for ever. Tells how long the attempt went on. What to do then is to
+    /// [`abandon`](Self::abandon) this connection and make another. Costs nothing while connected.
+    pub async fn hangs(&self) -> Duration {
+        let mut state = self.shared.state.subscribe();
+        loop {
+            // The sender lives as long as the connection.
+            drop(state.wait_for(|state| *state == State::Reconnecting).await);
+            let Some(age) = self.shared.attempt_age() else { continue };
+            if age >= self.attempt_limit {
+                return age;
+            }
+            tokio::select! {
+                () = sleep(self.attempt_limit - age) => {}
+                returned = state.wait_for(|state| *state != State::Reconnecting) => drop(returned),
+            }
+        }
+    }
+
+    /// Closes this end of a connection whose attempt to return hangs. The attempt itself cannot be ended: it keeps its
+    /// memory until the broker or the system ends it, and changes nothing any more.
+    pub fn abandon(&self) {
+        self.shared.counters.add(Count::Hung);
+        self.shared.state.send_replace(State::Closed);
     }
 
     /// A new subject for answers, below this connection's inbox prefix.

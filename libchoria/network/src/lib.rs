@@ -8,7 +8,8 @@
 //! | `tls`, `verifier` | [`Tls`], shared by all connections of a process |
 //! | `settings` | all of these from the configuration |
 //! | `options`, `connect` | [`Options`] and [`connect()`], the first connection |
-//! | `shared`, `observer` | what happens to it later: returns, counters, log lines |
+//! | `shared`, `observer` | what happens to it later: returns, log lines |
+//! | `counters` | [`Counters`] of one role's connections |
 //! | `connection` | [`Connection`], [`Subscription`], [`Delivery`] |
 //! | `failure` | [`Failure`], why an attempt failed and what to do |
 //! | [`backoff`] | the waits between attempts |
@@ -19,6 +20,7 @@ mod address;
 pub mod backoff;
 mod connect;
 mod connection;
+mod counters;
 mod failure;
 mod login;
 mod observer;
@@ -34,6 +36,7 @@ mod verifier;
 pub use address::{InvalidAddress, Scheme, ServerAddress};
 pub use connect::connect;
 pub use connection::{Connection, Delivery, PublishError, RequestError, State, Status, SubscribeError, Subscription};
+pub use counters::{ConnectorCounts, Counters};
 pub use failure::Failure;
 pub use login::{Login, LoginError, UserPassword};
 pub use observer::{FailedAttempt, Observer};

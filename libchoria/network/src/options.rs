@@ -1,10 +1,12 @@
 //! Everything that decides a connection, as one value.
 
+use crate::counters::Counters;
 use crate::login::{Login, UserPassword};
 use crate::observer::Observer;
 use crate::search::{SearchError, Servers};
 use crate::tls::Tls;
 use crate::{Failure, ServerAddress};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What one connection is made of. Start from [`Options::new`] and change fields.
@@ -22,7 +24,11 @@ pub struct Options {
     pub inbox_prefix: String,
     /// Limit of one TCP connect. At most [`LONGEST_CONNECT`]; longer values are cut to it.
     pub connect_timeout: Duration,
-    /// Time between pings; after two without an answer the connection counts as lost.
+    /// What one attempt may take beyond the TCP connect: TLS and the broker's decision about the login, which may take the
+    /// broker four seconds.
+    pub handshake_limit: Duration,
+    /// Time between pings; when two have no answer at the third, the connection counts as lost: a peer that falls silent is
+    /// noticed within three of these.
     pub ping_interval: Duration,
     /// Encryption and trust.
     pub tls: Tls,
@@ -33,6 +39,8 @@ pub struct Options {
     pub subscription_capacity: usize,
     /// Told of every failed attempt.
     pub observer: Option<Observer>,
+    /// What happens is counted here.
+    pub counters: Arc<Counters>,
 }
 
 /// Who connects: long-running servers try for ever, clients give up and say why.
@@ -91,11 +99,13 @@ impl Options {
             user: None,
             inbox_prefix: "_INBOX".to_owned(),
             connect_timeout: Duration::from_secs(2),
+            handshake_limit: Duration::from_secs(10),
             ping_interval,
             tls,
             patience,
             subscription_capacity,
             observer: None,
+            counters: Arc::default(),
         }
     }
 }

@@ -53,6 +53,9 @@ impl Options {
             _ => format!("{}.reply", settings.main_collective()),
         };
         options.connect_timeout = settings.get(keys::NETWORK_CONNECT_TIMEOUT);
+        if settings.is_set(keys::NETWORK_PING_INTERVAL) {
+            options.ping_interval = settings.get(keys::NETWORK_PING_INTERVAL);
+        }
         Ok(options)
     }
 }

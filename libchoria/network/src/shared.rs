@@ -3,12 +3,13 @@
 use crate::address::ServerAddress;
 use crate::backoff::TWENTY_SECONDS;
 use crate::connection::State;
+use crate::counters::{Count, Counters};
 use crate::failure::Failure;
 use crate::login::{Login, LoginError, UserPassword};
 use crate::observer::{FailedAttempt, Observer};
 use async_nats::{Auth, AuthError, ClientError, Event, ServerError};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 
@@ -19,6 +20,7 @@ pub(crate) struct Shared {
     login: Login,
     user: Option<UserPassword>,
     observer: Option<Observer>,
+    pub(crate) counters: Arc<Counters>,
     /// In the order in which the client library tries them; servers it learns of later come behind.
     servers: Vec<ServerAddress>,
     /// Number of the current attempt since the last connection, from 1.
@@ -52,6 +54,7 @@ impl Shared {
         login: Login,
         user: Option<UserPassword>,
         observer: Option<Observer>,
+        counters: Arc<Counters>,
         servers: Vec<ServerAddress>,
     ) -> Self {
         Self {
@@ -59,6 +62,7 @@ impl Shared {
             login,
             user,
             observer,
+            counters,
             servers,
             attempt: AtomicUsize::new(0),
             attempt_begins: AtomicU64::new(0),
@@ -130,7 +134,7 @@ impl Shared {
         }
         let delay = reconnect_delay(attempt, self.servers.len(), rand::random());
         let begins = u64::try_from((self.created.elapsed() + delay).as_millis()).unwrap_or(u64::MAX);
-        self.attempt_begins.store(begins, Ordering::Relaxed);
+        self.attempt_begins.fetch_max(begins, Ordering::Relaxed);
         let server = self.server_of(attempt).map(ToString::to_string).unwrap_or_default();
         tracing::info!(connection = %self.name, %server, attempt, "reconnecting in {:.1} s", delay.as_secs_f64());
         delay
@@ -164,6 +168,7 @@ impl Shared {
             }
             Event::Draining => tracing::debug!(connection = %self.name, "closing: handing over what has arrived"),
             Event::Closed => {
+                self.counters.add(Count::Closed);
                 self.state.send_replace(State::Closed);
             }
             Event::SlowConsumer(id) => self.on_dropped_message(*id),
@@ -177,6 +182,7 @@ impl Shared {
         self.waiting_bytes.store(0, Ordering::Relaxed);
         if self.logins.fetch_add(1, Ordering::Relaxed) > 0 {
             let server = self.current_server().map(ToString::to_string).unwrap_or_default();
+            self.counters.add(Count::Reconnection);
             tracing::warn!(connection = %self.name, %server, "reconnected to the broker");
         }
         self.enter_connected(State::Reconnecting);
@@ -195,6 +201,12 @@ impl Shared {
     }
 
     fn on_disconnected(&self) {
+        // What is remembered is the last attempt of an earlier loss, unless the first attempt has begun already.
+        let now = u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.attempt_begins.fetch_max(now, Ordering::Relaxed);
+        if self.established.load(Ordering::Relaxed) {
+            self.counters.add(Count::Closed);
+        }
         let server = self.current_server().map(ToString::to_string).unwrap_or_default();
         if self.established.load(Ordering::Relaxed) {
             tracing::warn!(connection = %self.name, %server, "the connection to the broker is lost");
@@ -210,6 +222,7 @@ impl Shared {
 
     /// The first drop of a burst is worth a line, the rest is in the counter.
     fn on_dropped_message(&self, subscription: u64) {
+        self.counters.add(Count::Dropped);
         let count = self.slow_consumers.fetch_add(1, Ordering::Relaxed) + 1;
         if count.is_power_of_two() {
             tracing::warn!(connection = %self.name, subscription, dropped = count, "a message was dropped: it arrives faster than it is handled");
@@ -217,6 +230,7 @@ impl Shared {
     }
 
     fn on_server_error(&self, error: &ServerError) {
+        self.counters.add(Count::Error);
         self.errors.fetch_add(1, Ordering::Relaxed);
         let text = error.to_string();
         let text = text.trim_start_matches("nats: ");
@@ -230,6 +244,7 @@ impl Shared {
     }
 
     fn on_failed_return(&self, error: &ClientError) {
+        self.counters.add(Count::Error);
         self.errors.fetch_add(1, Ordering::Relaxed);
         let failure = match error {
             ClientError::Other(text) => Failure::of_kind_text(text, lock(&self.last_login_error).as_ref()),

@@ -117,6 +117,52 @@ async fn closing_a_lost_connection_does_not_wait() {
 }
 
 #[tokio::test]
+async fn an_attempt_to_return_that_hangs_is_noticed() {
+    for manner in [Manner::Mute, Manner::MuteAfterLogin] {
+        let mut broker = FakeBroker::start(Manner::Accept).await;
+        let login = token_login("up=alice", [3; 32]);
+        let mut options = Options { patience: None, ..options(&broker.address, login) };
+        options.handshake_limit = Duration::from_millis(500);
+        let connection = connected(options.clone()).await;
+        broker.next_connect().await;
+        assert!(tokio::time::timeout(Duration::ZERO, connection.hangs()).await.is_err(), "a live one hangs");
+        broker.behave(manner);
+        broker.drop_clients();
+        let age = within("noticing", connection.hangs()).await;
+        assert!(age >= Duration::from_secs(9), "{manner:?}: {age:?}");
+        connection.abandon();
+        assert_eq!(connection.publish("a", Bytes::new()).await, Err(PublishError::Closed));
+        broker.behave(Manner::Accept);
+        let other = connected(options.clone()).await;
+        assert_eq!(other.status().state, State::Connected);
+        let counts = options.counters.counts();
+        assert_eq!((counts.hung, counts.closed, counts.initial_connections), (1, 1, 2), "{manner:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_fails_by_itself_does_not_hang() {
+    let mut broker = FakeBroker::start(Manner::Accept).await;
+    let options = Options { patience: None, ..options(&broker.address, token_login("up=alice", [3; 32])) };
+    let connection = connected(options.clone()).await;
+    broker.next_connect().await;
+    broker.behave(Manner::HangUp);
+    broker.drop_clients();
+    reached(&connection, State::Reconnecting).await;
+    within("a failed attempt", async {
+        while connection.status().errors < 2 {
+            assert!(tokio::time::timeout(Duration::from_millis(5), connection.hangs()).await.is_err());
+        }
+    })
+    .await;
+    broker.behave(Manner::Accept);
+    reached(&connection, State::Connected).await;
+    let counts = options.counters.counts();
+    assert_eq!((counts.reconnections, counts.closed, counts.hung, counts.initial_attempts), (1, 1, 0, 1));
+    assert!(counts.errors >= 2, "{counts:?}");
+}
+
+#[tokio::test]
 async fn roles_differ_in_patience_and_pings() {
     let broker = FakeBroker::start(Manner::Accept).await;
     let client = options(&broker.address, Login::Anonymous);

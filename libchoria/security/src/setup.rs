@@ -60,10 +60,12 @@ pub enum SetupError {
         error: KeyError,
     },
     /// Token and seed are no credentials.
-    #[error("the token in {}: {error}", .path.display())]
+    #[error("the token in {} with the seed in {}: {error}", .path.display(), .seed.display())]
     Credentials {
         /// The token file.
         path: PathBuf,
+        /// The seed file.
+        seed: PathBuf,
         /// What is wrong.
         error: CredentialsError,
     },
@@ -75,7 +77,7 @@ pub enum SetupError {
         /// The kind of token it holds.
         found: Purpose,
     },
-    /// The token cannot be used any more.
+    /// The token of a client cannot be used any more.
     #[error("the token in {} expired on {when}: obtain a new one", .path.display())]
     Expired {
         /// The token file.
@@ -275,11 +277,11 @@ fn credentials(settings: &Settings, errors: &mut Vec<SetupError>) -> Option<(Pat
     let file = |key: Key<PathText>| move |error| SetupErrors::from(SetupError::File { key: key.name(), error });
     let token = token_path.as_deref().and_then(|path| keep(errors, read_token(path).map_err(file(token_key))));
     let seed = seed_path.as_deref().and_then(|path| keep(errors, Seed::read(path).map_err(file(seed_key))));
-    let (path, token, seed) = (token_path?, token?, seed?);
+    let (path, seed_path, token, seed) = (token_path?, seed_path?, token?, seed?);
     match Credentials::new(&token, seed) {
         Ok(credentials) => Some((path, credentials)),
         Err(error) => {
-            errors.push(SetupError::Credentials { path, error });
+            errors.push(SetupError::Credentials { path, seed: seed_path, error });
             None
         }
     }
@@ -305,7 +307,8 @@ fn check_credentials(
     }
     match credentials.expiry() {
         None => errors.push(SetupError::NoExpiry { path: path() }),
-        Some(expiry) if later(now, expiry) => {
+        // A server waits for a new token, which its connection reads before each attempt, and says so.
+        Some(expiry) if role == Role::Client && later(now, expiry) => {
             errors.push(SetupError::Expired { path: path(), when: rfc3339(expiry) });
         }
         Some(_) => {}

@@ -85,6 +85,7 @@ fn each_mistake_has_its_sentence() {
         (Role::Client, with("garbage.jwt"), "malformed"),
         (Role::Client, vec![(TOKEN, "alice.jwt"), (SEED, "garbage.jwt")], "plugin.security.choria.seed_file"),
         (Role::Client, vec![(TOKEN, "alice.jwt"), (SEED, "server.seed")], "the seed does not belong to it"),
+        (Role::Client, vec![(TOKEN, "alice.jwt"), (SEED, "server.seed")], "server.seed: the seed"),
         (Role::Client, with("expired.jwt"), "expired on 2023-11-13T22:13:20Z: obtain a new one"),
         (Role::Client, with("early.jwt"), "is valid from 2023-11-15T22:13:20Z"),
         (Role::Client, with("eternal.jwt"), "never expires"),

@@ -5,6 +5,9 @@
 //! | `settings` | [`Settings`] of one server, and [`Parts`]: what it shares with others of the process |
 //! | `server` | [`Server`] → [`Running`]: who starts a server owns its end |
 //! | `work` | the one task of a server: connect, serve, say so, stop in time |
+//! | `live`, `reload` | [`Live`]: what SIGHUP changes without a restart |
+//! | `report` | the status line, and when to write the status file |
+//! | `token` | how near the end of the token is |
 //! | `events` | lifecycle events (spec 02 §15) |
 //! | `status` | the status file (spec 04 §4.3) |
 //! | `certificate` | when the client certificate expires |
@@ -14,13 +17,18 @@
 
 mod certificate;
 mod events;
+mod live;
 mod problems;
 mod program;
+mod reload;
+mod report;
 mod server;
 mod settings;
 mod status;
+mod token;
 mod work;
 
+pub use live::{Handle, Live};
 pub use problems::{Problem, Problems};
 pub use program::{Arguments, run};
 pub use server::{Error, Running, Server};

@@ -1,10 +1,11 @@
 //! What `choria-server` and `choria server run` have in common: from arguments to exit code.
 
+use crate::reload::Reloader;
 use crate::server::Server;
 use crate::settings::{Parts, Settings};
 use agents::VERSION;
 use anyhow::{Context as _, bail};
-use config::{Kind, LoadError, SystemEnvironment, keys};
+use config::{Inputs, Kind, LoadError, SystemEnvironment, keys};
 use daemon::logging::{Level, Logging};
 use daemon::{Exit, Options};
 use std::path::{Path, PathBuf};
@@ -32,21 +33,22 @@ pub struct Arguments {
 #[must_use]
 pub fn run(arguments: &Arguments) -> ExitCode {
     let prepared = prepare(arguments);
-    let (settings, options) = match prepared {
+    let (settings, options, reloader) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return daemon::fail(NAME, &error),
     };
-    daemon::run(options, |context| serve(settings, context))
+    daemon::run(options, |context| serve(settings, reloader, context))
 }
 
 const NAME: &str = "choria-server";
 
 /// Everything that can fail before the log starts.
-fn prepare(arguments: &Arguments) -> anyhow::Result<(Settings, Options)> {
+fn prepare(arguments: &Arguments) -> anyhow::Result<(Settings, Options, Reloader)> {
     let Some(path) = &arguments.config else {
         bail!("server run requires a configuration file: give one with --config")
     };
-    let config = load(path, arguments)?;
+    let inputs = read(path, arguments)?;
+    let config = inputs.clone().check()?;
     let logfile = config.get(keys::LOGFILE);
     let mut logging = Logging::from_settings(logfile.as_deref().and_then(Path::to_str), config.get(keys::LOGLEVEL));
     if arguments.debug {
@@ -59,10 +61,11 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<(Settings, Options)> {
         pid_file: arguments.pid_file.clone(),
         ..Options::new(NAME)
     };
-    Ok((settings, options))
+    Ok((settings, options, Reloader::new(path.clone(), arguments.clone(), inputs)))
 }
 
-fn load(path: &Path, arguments: &Arguments) -> anyhow::Result<config::Settings> {
+/// What the files say, under the arguments' protections; not judged yet.
+pub(crate) fn read(path: &Path, arguments: &Arguments) -> anyhow::Result<Inputs> {
     let mut inputs = config::load(path, Kind::Server, &SystemEnvironment).map_err(|error| match error {
         LoadError::Missing { path } => anyhow::anyhow!(
             "configuration file {} was not found and provisioning is disabled: this version cannot be provisioned, \
@@ -79,10 +82,11 @@ fn load(path: &Path, arguments: &Arguments) -> anyhow::Result<config::Settings> 
         protection.verify_tls = false;
     }
     inputs.protect(protection);
-    Ok(inputs.check()?)
+    Ok(inputs)
 }
 
-async fn serve(settings: Settings, context: daemon::Context) -> anyhow::Result<Exit> {
+async fn serve(settings: Settings, mut reloader: Reloader, context: daemon::Context) -> anyhow::Result<Exit> {
+    let mut reloads = context.reloads();
     let config = &settings.config;
     let file = config.config_file().unwrap_or(Path::new("none")).display().to_string();
     tracing::info!("Choria Server version {VERSION} starting with config {file} using protocol version 2");
@@ -101,6 +105,18 @@ async fn serve(settings: Settings, context: daemon::Context) -> anyhow::Result<E
         () = ready => {}
         () = context.stop().cancelled() => {}
     }
-    running.wait(context.stop().cancelled()).await?;
+    let handle = running.handle();
+    let signal = async {
+        loop {
+            tokio::select! {
+                () = context.stop().cancelled() => return,
+                () = reloads.next() => {
+                    reloader.reload(&handle, &context).await;
+                    context.reloaded();
+                }
+            }
+        }
+    };
+    running.wait(signal).await?;
     Ok(Exit::Clean)
 }

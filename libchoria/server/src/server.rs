@@ -1,9 +1,10 @@
 //! A server between being built and having stopped.
 
 use crate::events::Announcer;
+use crate::live::{Handle, audit};
 use crate::settings::{Parts, Settings};
 use crate::work::Work;
-use agents::Node;
+use agents::{Authorization, Broker, Node, Replays, Stats};
 use lifecycle::InvalidComponent;
 use network::{ConnectError, SubscribeError};
 use rand::SeedableRng;
@@ -25,7 +26,8 @@ pub struct Running {
     tasks: JoinSet<Result<(), Error>>,
     stop: CancellationToken,
     attempted: watch::Receiver<bool>,
-    serving: watch::Receiver<Option<Arc<Node>>>,
+    serving: watch::Receiver<bool>,
+    handle: Handle,
     limit: Duration,
 }
 
@@ -63,8 +65,27 @@ impl Server {
             format: settings.events,
             random: Mutex::new(StdRng::seed_from_u64(seed)),
         };
-        let (attempted, serving) = (watch::Sender::new(false), watch::Sender::new(None));
-        Ok(Self(Work { settings, parts, announcer, started: now, attempted, serving }))
+        let Parts { provider, network, facts, classes, roster, times, context } = parts;
+        let node = Node {
+            authorization: Authorization::from_settings(&settings.config),
+            audit: audit(&settings.config),
+            settings: settings.config.clone(),
+            provider,
+            roster,
+            facts,
+            classes,
+            stats: Arc::new(Stats::default()),
+            replays: Arc::new(Replays::default()),
+            broker: Broker::default(),
+            started: now,
+            times,
+        };
+        if let Some(warning) = node.authorization.warning() {
+            tracing::warn!("{warning}");
+        }
+        let handle = Handle(Arc::new(watch::Sender::new(Arc::new(node))));
+        let (attempted, serving) = (watch::Sender::new(false), watch::Sender::new(false));
+        Ok(Self(Work { settings, network, context, announcer, handle, attempted, serving }))
     }
 
     /// Starts the work as one task of the present runtime.
@@ -74,9 +95,10 @@ impl Server {
         let attempted = self.0.attempted.subscribe();
         let serving = self.0.serving.subscribe();
         let limit = self.0.settings.stop_limit;
+        let handle = self.0.handle.clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(self.0.run(stop.clone()));
-        Running { tasks, stop, attempted, serving, limit }
+        Running { tasks, stop, attempted, serving, handle, limit }
     }
 }
 
@@ -92,13 +114,19 @@ impl Running {
     pub async fn serving(&self) {
         let mut serving = self.serving.clone();
         // As above.
-        let _ended = serving.wait_for(Option::is_some).await;
+        let _ended = serving.wait_for(|serves| *serves).await;
     }
 
     /// The server as its agents see it, with counters and connection, once it serves.
     #[must_use]
     pub fn node(&self) -> Option<Arc<Node>> {
-        self.serving.borrow().clone()
+        self.serving.borrow().then(|| self.handle.node())
+    }
+
+    /// For changes while it runs.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
     }
 
     /// Whether the work has ended by itself; [`wait`](Self::wait) says why.

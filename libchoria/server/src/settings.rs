@@ -104,12 +104,12 @@ fn roster(services_only: bool) -> Result<Arc<Roster>, Problem> {
     Ok(Arc::new(Roster::new(agents, services_only)?))
 }
 
-fn facts(config: &config::Settings) -> Arc<FactSource> {
+pub(crate) fn facts(config: &config::Settings) -> Arc<FactSource> {
     let list = config.get(keys::YAML).map(|path| path.display().to_string()).unwrap_or_default();
     Arc::new(FactSource::new(list.split(':').filter(|file| !file.is_empty()).map(str::to_owned).collect()))
 }
 
-fn classes(config: &config::Settings) -> Arc<ClassSource> {
+pub(crate) fn classes(config: &config::Settings) -> Arc<ClassSource> {
     Arc::new(ClassSource::new(config.get(keys::CLASSESFILE)))
 }
 

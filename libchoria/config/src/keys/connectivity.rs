@@ -38,6 +38,11 @@ keys! {
          together.")
         .default("2s").rule(Rule::UpTo(Duration::from_secs(120)));
 
+    NETWORK_PING_INTERVAL: Time = key("plugin.choria.network.ping_interval",
+        "Time between the pings that servers and clients send to their broker. A broker that falls silent is noticed \
+         within three of them. When unset 2 minutes for servers and 30 seconds for clients.")
+        .rule(Rule::UpTo(Duration::from_secs(3600))).own();
+
     PUPPETSERVER_HOST: Text = key("plugin.choria.puppetserver_host",
         "Accepted for compatibility; nothing reads it.")
         .default("puppet");

@@ -25,6 +25,10 @@ pub(crate) enum Manner {
     PingThenAccept,
     /// Pings first, then refuses.
     PingThenRefuse,
+    /// Takes the connection and never says a word, as a broker that died with its kernel alive does.
+    Mute,
+    /// Says who it is, and nothing after the login.
+    MuteAfterLogin,
     /// Hangs up as soon as the connection is there, as a broker that limits new connections does.
     HangUp,
 }
@@ -126,8 +130,10 @@ struct Session {
 }
 
 async fn serve(mut stream: TcpStream, tls: Option<TlsAcceptor>, session: Session) {
-    if session.manner == Manner::HangUp {
-        return;
+    match session.manner {
+        Manner::HangUp => return,
+        Manner::Mute => std::future::pending().await,
+        _ => {}
     }
     let demands_tls = tls.is_some();
     let info = format!(
@@ -181,7 +187,8 @@ const DECISION: Duration = Duration::from_millis(2000);
 async fn greet(writing: &mut (impl AsyncWrite + Unpin), manner: Manner) -> std::io::Result<bool> {
     const REFUSAL: &[u8] = b"-ERR 'Authorization Violation'\r\n";
     match manner {
-        Manner::Accept | Manner::HangUp => {}
+        Manner::Accept | Manner::HangUp | Manner::Mute => {}
+        Manner::MuteAfterLogin => std::future::pending().await,
         Manner::Refuse => {
             writing.write_all(REFUSAL).await?;
             return Ok(false);
