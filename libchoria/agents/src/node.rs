@@ -9,7 +9,7 @@ use crate::stats::Stats;
 use crate::times::HandlingTimes;
 use config::Settings;
 use names::{Collective, Identity};
-use network::{Connection, ServerAddress, Status};
+use network::{Connection, Counters, ServerAddress, Status};
 use security::Provider;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -60,6 +60,8 @@ pub struct Broker {
     pub connect_timeout: Duration,
     /// Time between pings.
     pub ping_interval: Duration,
+    /// What happened to the server's connections so far.
+    pub counters: Arc<Counters>,
 }
 
 impl Node {

@@ -4,7 +4,7 @@ use crate::address::ServerAddress;
 use crate::backoff::FIVE_SECONDS;
 use crate::connection::{Connection, State};
 use crate::counters::Count;
-use crate::failure::Failure;
+use crate::failure::{Failure, Told};
 use crate::observer::FailedAttempt;
 use crate::options::{ConnectError, LONGEST_CONNECT, Options};
 use crate::search::SearchError;
@@ -39,6 +39,7 @@ type Pass = Result<Connection, (ServerAddress, Failure)>;
 async fn try_until_connected(options: &Options) -> Result<Connection, ConnectError> {
     let started = Instant::now();
     let mut attempts = 0;
+    let mut told = Told::default();
     loop {
         attempts += 1;
         options.counters.add(Count::Attempt);
@@ -69,10 +70,18 @@ async fn try_until_connected(options: &Options) -> Result<Connection, ConnectErr
                 return Err(ConnectError::GaveUp { server, failure, attempts, waited });
             }
         }
-        tracing::warn!(
-            connection = %options.name, %server, attempts,
-            "could not connect to the broker: {failure}; next try in {:.1} s", delay.as_secs_f64()
-        );
+        let seconds = delay.as_secs_f64();
+        if told.is_news(&failure, Instant::now()) {
+            tracing::warn!(
+                connection = %options.name, %server, attempts,
+                "could not connect to the broker: {failure}; next try in {seconds:.1} s"
+            );
+        } else {
+            tracing::debug!(
+                connection = %options.name, %server, attempts,
+                "could not connect to the broker: {failure}; next try in {seconds:.1} s"
+            );
+        }
         if let Some(observer) = &options.observer {
             observer.failed(&FailedAttempt { server: &server, failure: &failure, attempts, next: Some(delay) });
         }
@@ -92,6 +101,10 @@ const SUSPICIOUSLY_SLOW: Duration = Duration::from_millis(1500);
 /// Tries all `servers` once, in their order; `last` is the last of them.
 async fn pass(options: &Options, servers: Vec<ServerAddress>, last: &ServerAddress) -> Pass {
     let started = Instant::now();
+    // A token whose time is over is not worth a handshake of the broker's.
+    if let Err(error) = options.login.check(SystemTime::now()) {
+        return Err((last.clone(), Failure::Login(error.to_string())));
+    }
     let mut addresses = Vec::with_capacity(servers.len());
     for server in &servers {
         match server.to_string().parse::<ServerAddr>() {

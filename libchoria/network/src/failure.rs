@@ -4,6 +4,8 @@ use crate::login::LoginError;
 use async_nats::ConnectErrorKind;
 use std::error::Error;
 use std::io;
+use std::mem::discriminant;
+use std::time::{Duration, Instant};
 
 /// The reason one attempt to connect failed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -46,6 +48,27 @@ pub enum Failure {
     /// Anything else the system said.
     #[error("{0}")]
     Other(String),
+}
+
+/// Tells news from what was said already: a broker that is down for a day is worth a line now and then, not one per
+/// attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Option<(Failure, Instant)>);
+
+/// The same failure is told again after this time.
+const REMIND: Duration = Duration::from_secs(300);
+
+impl Told {
+    /// Whether `failure` at `now` is of another kind than the one told last, or that one is some time ago.
+    pub(crate) fn is_news(&mut self, failure: &Failure, now: Instant) -> bool {
+        let known = self.0.as_ref().is_some_and(|(last, when)| {
+            discriminant(last) == discriminant(failure) && now.duration_since(*when) < REMIND
+        });
+        if !known {
+            self.0 = Some((failure.clone(), now));
+        }
+        !known
+    }
 }
 
 impl Failure {
@@ -161,4 +184,27 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
         current = source;
     }
     current.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_failure_is_told_now_and_then() {
+        let (mut told, start) = (Told::default(), Instant::now());
+        let expired = |minutes: u32| Failure::Login(format!("the token expired {minutes} minutes ago"));
+        let rows = [
+            (Failure::Refused, 0, true),
+            (Failure::Refused, 5, false),
+            (expired(3), 6, true),
+            (expired(4), 60, false),
+            (Failure::Refused, 61, true),
+            (Failure::Refused, 360, false),
+            (Failure::Refused, 361, true),
+        ];
+        for (number, (failure, seconds, news)) in rows.into_iter().enumerate() {
+            assert_eq!(told.is_news(&failure, start + Duration::from_secs(seconds)), news, "row {number}");
+        }
+    }
 }

@@ -99,6 +99,20 @@ impl Login {
         Ok(Self::NKey(Arc::new(pair)))
     }
 
+    /// Whether there is anything to log in with at `now`: the token can be read and its time is not over.
+    ///
+    /// # Errors
+    /// [`LoginError`], as an attempt would end.
+    pub(crate) fn check(&self, now: SystemTime) -> Result<(), LoginError> {
+        match self {
+            Self::Token { token_file, .. } => {
+                check_expiry(&read_token(token_file)?, || token_file.display().to_string(), now)
+            }
+            Self::TokenText { token, .. } => check_expiry(token.trim(), || "memory".to_owned(), now),
+            Self::Provisioning { .. } | Self::NKey(_) | Self::Credentials(_) | Self::Anonymous => Ok(()),
+        }
+    }
+
     /// What to send to a broker that sent `nonce`, at the time `now`.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use crate::address::ServerAddress;
 use crate::backoff::TWENTY_SECONDS;
 use crate::connection::State;
 use crate::counters::{Count, Counters};
-use crate::failure::Failure;
+use crate::failure::{Failure, Told};
 use crate::login::{Login, LoginError, UserPassword};
 use crate::observer::{FailedAttempt, Observer};
 use async_nats::{Auth, AuthError, ClientError, Event, ServerError};
@@ -40,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) waiting_bytes: AtomicUsize,
     last_login_error: Mutex<Option<LoginError>>,
     last_failure: Mutex<Option<Failure>>,
+    told: Mutex<Told>,
 }
 
 /// Bytes that may wait for the connection to return; thousands of nodes must not return with megabytes each.
@@ -76,6 +77,7 @@ impl Shared {
             waiting_bytes: AtomicUsize::new(0),
             last_login_error: Mutex::new(None),
             last_failure: Mutex::new(None),
+            told: Mutex::default(),
         }
     }
 
@@ -179,6 +181,7 @@ impl Shared {
 
     fn on_connected(&self) {
         *lock(&self.last_login_error) = None;
+        *lock(&self.told) = Told::default();
         self.waiting_bytes.store(0, Ordering::Relaxed);
         if self.logins.fetch_add(1, Ordering::Relaxed) > 0 {
             let server = self.current_server().map(ToString::to_string).unwrap_or_default();
@@ -254,7 +257,11 @@ impl Shared {
         let server = self.server_of(attempts);
         if self.established.load(Ordering::Relaxed) {
             let shown = server.map(ToString::to_string).unwrap_or_default();
-            tracing::warn!(connection = %self.name, server = %shown, "could not reconnect: {failure}");
+            if lock(&self.told).is_news(&failure, Instant::now()) {
+                tracing::warn!(connection = %self.name, server = %shown, "could not reconnect: {failure}");
+            } else {
+                tracing::debug!(connection = %self.name, server = %shown, "could not reconnect: {failure}");
+            }
         }
         if let (Some(observer), Some(server)) = (&self.observer, server) {
             observer.failed(&FailedAttempt { server, failure: &failure, attempts, next: None });

@@ -76,7 +76,7 @@ impl Server {
             classes,
             stats: Arc::new(Stats::default()),
             replays: Arc::new(Replays::default()),
-            broker: Broker::default(),
+            broker: Broker { counters: Arc::clone(&network.counters), ..Broker::default() },
             started: now,
             times,
         };

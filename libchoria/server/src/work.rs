@@ -174,5 +174,6 @@ fn broker(options: &network::Options, connection: &Connection, settings: &Settin
         tls: settings.config.protection().tls,
         connect_timeout: options.connect_timeout,
         ping_interval: options.ping_interval,
+        counters: Arc::clone(&options.counters),
     }
 }
