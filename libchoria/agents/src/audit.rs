@@ -145,11 +145,14 @@ mod tests {
         }
     }
 
+    /// Case, settings, mode of the file.
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], Result<Option<u32>, AuditError>);
+
     #[test]
     fn what_the_settings_say() {
         let file = ("plugin.rpcaudit.logfile", "/var/log/audit.log");
         let on = ("rpcaudit", "1");
-        let rows: &[(&str, &[(&str, &str)], Result<Option<u32>, AuditError>)] = &[
+        let rows: &[Row<'_>] = &[
             ("off", &[file], Ok(None)),
             ("no file", &[on], Err(AuditError::NoFile)),
             ("usual mode", &[on, file], Ok(Some(0o600))),

@@ -3,8 +3,8 @@
 mod support;
 
 use choria_agents::{
-    Admitted, Agent, Authorization, Broker, ClassSource, Drained, FactSource, Host, Metadata, Node, Replays, Roster, Stats,
-    Unanswered,
+    Admitted, Agent, Authorization, Broker, ClassSource, Drained, FactSource, Host, Metadata, Node, Replays, Roster,
+    Stats, Unanswered,
 };
 use config::Settings;
 use futures_util::FutureExt;
@@ -56,7 +56,12 @@ fn node(identity: &str) -> Arc<Node> {
     let settings = settings.build().expect("settings");
     let name = settings.identity();
     Arc::new(Node {
-        provider: Provider::new(Parts { identity: name, credentials: None, trust: Trust::Insecure, sign_replies: false }),
+        provider: Provider::new(Parts {
+            identity: name,
+            credentials: None,
+            trust: Trust::Insecure,
+            sign_replies: false,
+        }),
         roster: Arc::new(Roster::new(vec![agent("says", true), agent("tells", false)], true).expect("a roster")),
         facts: Arc::new(FactSource::new(Vec::new())),
         classes: Arc::new(ClassSource::new(None)),
@@ -113,7 +118,10 @@ async fn of_two_hosts_one_serves_each_request() {
     while served(0, &hosts) == 0 || served(1, &hosts) == 0 {
         assert!(began.elapsed() < PATIENCE, "both hosts never had a share of {sent} requests");
         sent += 1;
-        client.publish("choria.broadcast.service.says", request(sent, "choria", "says").into()).await.expect("published");
+        client
+            .publish("choria.broadcast.service.says", request(sent, "choria", "says").into())
+            .await
+            .expect("published");
         tokio::time::timeout(Duration::from_millis(500), replies.recv()).await.ok();
     }
 
@@ -164,9 +172,8 @@ struct NatsServer {
 
 impl NatsServer {
     fn start(folder: &Path) -> Self {
-        let program = std::env::var_os("CHORIA_NATS_SERVER").expect(
-            "CHORIA_NATS_SERVER is not set: use tests/run, or set it to the output of compose/nats-server",
-        );
+        let program = std::env::var_os("CHORIA_NATS_SERVER")
+            .expect("CHORIA_NATS_SERVER is not set: use tests/run, or set it to the output of compose/nats-server");
         let child = Command::new(program)
             .args(["-a", "127.0.0.1", "-p", "-1", "--ports_file_dir"])
             .arg(folder)

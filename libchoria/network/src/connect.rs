@@ -112,7 +112,8 @@ async fn pass(options: &Options, servers: Vec<ServerAddress>, last: &ServerAddre
             Err(error) => return Err((server.clone(), Failure::Other(error.to_string()))),
         }
     }
-    let limit = (options.connect_timeout.min(LONGEST_CONNECT) + options.handshake_limit) * addresses.len().max(1) as u32;
+    let limit =
+        (options.connect_timeout.min(LONGEST_CONNECT) + options.handshake_limit) * addresses.len().max(1) as u32;
     let shared = Arc::new(Shared::new(
         options.name.clone(),
         options.login.clone(),

@@ -44,7 +44,9 @@ impl Reloader {
             Ok(Reloaded { changed, waiting, level }) => {
                 context.set_log_level(level);
                 let changed = if changed.is_empty() { "no key changed".to_owned() } else { changed.join(", ") };
-                tracing::info!("the configuration was read anew: {changed}; facts, classes, token and seed were read anew");
+                tracing::info!(
+                    "the configuration was read anew: {changed}; facts, classes, token and seed were read anew"
+                );
                 if !waiting.is_empty() {
                     tracing::warn!("these changed keys count after a restart only: {}", waiting.join(", "));
                 }

@@ -87,7 +87,9 @@ impl Reporter {
         if self.token.is_due(state.stage, now) {
             match (&state.text, state.stage) {
                 (Some(text), Stage::Expired) => {
-                    tracing::error!("{text}: the broker lets nobody in with it; provision this node again or replace the file");
+                    tracing::error!(
+                        "{text}: the broker lets nobody in with it; provision this node again or replace the file"
+                    );
                 }
                 (Some(text), _) => tracing::warn!("{text}: renew it, a renewed one is read without a restart"),
                 (None, _) => tracing::info!(file = %shown(self.token.path()), "the token counts again"),

@@ -135,7 +135,11 @@ mod tests {
             (Some(now + 7 * day - 1), Stage::Week, Some("the token in /t expires in 6 days")),
             (Some(now + day - 1), Stage::Day, Some("the token in /t expires in 23 hours")),
             (Some(now + 60), Stage::Day, Some("the token in /t expires in 60 s")),
-            (Some(now - 600), Stage::Expired, Some("the token in /t expired 10 minutes ago, waiting for a renewed one")),
+            (
+                Some(now - 600),
+                Stage::Expired,
+                Some("the token in /t expired 10 minutes ago, waiting for a renewed one"),
+            ),
             (None, Stage::Far, None),
         ];
         for (expiry, stage, text) in rows {

@@ -1,7 +1,7 @@
 //! The life of a server: without a broker, and on one that is small enough to see every line.
 
 use agents::{ClassSource, FactSource, Roster, builtin};
-use choria_server_role::{Parts, Running, Server, Settings};
+use choria_server_role::{Live, Parts, Running, Server, Settings};
 use network::{Options, Role, Servers, Tls};
 use protocol::{Filter, Headers, Request, SecureRequest, Transport, Version};
 use security::{Provider, Trust};
@@ -67,6 +67,67 @@ async fn a_whole_life() {
 }
 
 #[tokio::test]
+async fn a_broker_that_falls_silent_while_the_server_returns_is_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let running = start_impatient(listener.local_addr().expect("bound").port(), folder.path());
+    let mut broker = Broker::accept(&listener).await;
+    broker.published("choria.lifecycle.event.startup.server").await;
+    drop(broker);
+
+    // It takes the connection and says nothing, neither to the attempt to return nor ever after.
+    let (mute, _) = tokio::time::timeout(PATIENCE, listener.accept()).await.expect("in time").expect("a peer");
+    let mut broker = Broker::accept(&listener).await;
+    let subscribed = async {
+        while broker.subscriptions.len() < 4 {
+            assert_eq!(broker.line().await.expect("the connection lives"), None, "a second startup event");
+        }
+    };
+    tokio::time::timeout(PATIENCE, subscribed).await.expect("it subscribes again");
+    broker.deliver("choria.broadcast.agent.discovery", &ping()).await;
+    broker.published("choria.reply.me").await;
+    let node = running.node().expect("it serves");
+    let counts = node.broker.counters.counts();
+    assert_eq!((counts.hung, counts.initial_connections), (1, 2));
+    assert_eq!((node.stats.counts().replies, node.stats.counts().events), (1, 1), "counters go on, no second start");
+    drop(mute);
+    let stopped = tokio::spawn(running.wait(std::future::ready(())));
+    broker.published("choria.lifecycle.event.shutdown.server").await;
+    broker.until_closed().await;
+    stopped.await.expect("no panic").expect("a stop in order");
+}
+
+#[tokio::test]
+async fn what_is_read_anew_counts_from_the_next_request_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let running = start(listener.local_addr().expect("bound").port(), folder.path(), false);
+    let mut broker = Broker::accept(&listener).await;
+    broker.published("choria.lifecycle.event.startup.server").await;
+    let before = running.node().expect("it serves");
+    assert_eq!(before.facts.read().json(), "{}");
+
+    let facts = folder.path().join("facts.json");
+    std::fs::write(&facts, r#"{"a":1}"#).expect("written");
+    let config = config::Settings::builder()
+        .set("identity", "n1")
+        .set("collectives", "choria")
+        .set("plugin.yaml", facts.to_str().expect("text"))
+        .protection(config::Protection { signed_messages: false, validate_security: false, ..Default::default() })
+        .set("plugin.security.provider", "choria")
+        .build()
+        .expect("settings");
+    running.handle().apply(Live::from_settings(&config, SystemTime::now()).expect("parts"));
+    let node = running.node().expect("it serves");
+    assert_eq!(node.facts.read().json(), r#"{"a":1}"#);
+    assert!(Arc::ptr_eq(&node.stats, &before.stats) && Arc::ptr_eq(&node.replays, &before.replays));
+    broker.deliver("choria.broadcast.agent.discovery", &ping()).await;
+    broker.published("choria.reply.me").await;
+    assert_eq!(node.stats.counts().replies, 1);
+    drop(running);
+}
+
+#[tokio::test]
 async fn a_service_host_listens_for_services_only() {
     let folder = tempfile::tempdir().expect("a folder");
     let broker = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -81,7 +142,19 @@ async fn a_service_host_listens_for_services_only() {
     stopped.await.expect("no panic").expect("a stop in order");
 }
 
+/// A server whose attempts to return may take little time.
+fn start_impatient(port: u16, folder: &Path) -> Running {
+    start_with(port, folder, false, |options| {
+        options.connect_timeout = Duration::from_millis(500);
+        options.handshake_limit = Duration::from_millis(500);
+    })
+}
+
 fn start(port: u16, folder: &Path, services_only: bool) -> Running {
+    start_with(port, folder, services_only, |_| {})
+}
+
+fn start_with(port: u16, folder: &Path, services_only: bool, change: impl FnOnce(&mut Options)) -> Running {
     let file = folder.join("status.json").display().to_string();
     let config = config::Settings::builder()
         .set("identity", "n1")
@@ -91,6 +164,9 @@ fn start(port: u16, folder: &Path, services_only: bool) -> Running {
         .expect("settings");
     let roster = Roster::new(builtin::agents().expect("agents"), services_only).expect("a roster");
     let address = format!("nats://127.0.0.1:{port}").parse().expect("an address");
+    let tls = Tls::disabled().expect("no TLS");
+    let mut network = Options::new(Role::Server, "n1", Servers::Fixed(vec![address]), tls);
+    change(&mut network);
     let parts = Parts {
         provider: Provider::new(security::Parts {
             identity: config.identity(),
@@ -98,7 +174,7 @@ fn start(port: u16, folder: &Path, services_only: bool) -> Running {
             trust: Trust::Insecure,
             sign_replies: false,
         }),
-        network: Options::new(Role::Server, "n1", Servers::Fixed(vec![address]), Tls::disabled().expect("no TLS")),
+        network,
         facts: Arc::new(FactSource::new(Vec::new())),
         classes: Arc::new(ClassSource::new(None)),
         roster: Arc::new(roster),
@@ -182,22 +258,31 @@ impl Broker {
     /// Reads until something is published; `None` at the end of the connection.
     async fn step(&mut self) -> Option<(String, Vec<u8>)> {
         loop {
-            let mut line = String::new();
-            if self.stream.read_line(&mut line).await.ok()? == 0 {
-                return None;
-            }
-            let words: Vec<&str> = line.split_whitespace().collect();
-            match words.as_slice() {
-                ["PING"] => self.stream.get_mut().write_all(b"PONG\r\n").await.ok()?,
-                ["SUB", subject, .., number] => self.subscriptions.push(((*subject).to_owned(), (*number).to_owned())),
-                ["PUB", subject, .., length] => {
-                    let mut payload = vec![0; length.parse::<usize>().expect("a length") + 2];
-                    self.stream.read_exact(&mut payload).await.ok()?;
-                    payload.truncate(payload.len() - 2);
-                    return Some(((*subject).to_owned(), payload));
-                }
-                _ => {}
+            if let Some(published) = self.line().await? {
+                return Some(published);
             }
         }
+    }
+
+    /// Reads one line and what belongs to it: something published, or something that is answered or noted; `None` at the
+    /// end of the connection.
+    async fn line(&mut self) -> Option<Option<(String, Vec<u8>)>> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line).await.ok()? == 0 {
+            return None;
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["PING"] => self.stream.get_mut().write_all(b"PONG\r\n").await.ok()?,
+            ["SUB", subject, .., number] => self.subscriptions.push(((*subject).to_owned(), (*number).to_owned())),
+            ["PUB", subject, .., length] => {
+                let mut payload = vec![0; length.parse::<usize>().expect("a length") + 2];
+                self.stream.read_exact(&mut payload).await.ok()?;
+                payload.truncate(payload.len() - 2);
+                return Some(Some(((*subject).to_owned(), payload)));
+            }
+            _ => {}
+        }
+        Some(None)
     }
 }

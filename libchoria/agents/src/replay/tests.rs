@@ -88,7 +88,9 @@ fn what_has_ended_is_forgotten_and_frees_its_memory() {
     for number in 0..1000 {
         served.accept(&request("up=alice", &number.to_string(), NOW, 60), at(NOW), Duration::ZERO).expect("it is new");
     }
-    served.accept(&request("up=alice", "x", NOW + 100, 60), at(NOW + 100), Duration::from_secs(100)).expect("it is new");
+    served
+        .accept(&request("up=alice", "x", NOW + 100, 60), at(NOW + 100), Duration::from_secs(100))
+        .expect("it is new");
     assert_eq!((served.order.len(), served.ids.len()), (1, 1));
     assert!(served.order.capacity() <= SMALL && served.ids.capacity() <= SMALL, "{} kept", served.order.capacity());
 }
