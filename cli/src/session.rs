@@ -7,7 +7,7 @@ use config::{Kind, Settings, SystemEnvironment, keys};
 use daemon::logging::{Destination, Level, Logging};
 use network::{ConnectError, Failure, Options, Role};
 use rpc::client::Client;
-use rpc::ddl::Library;
+use rpc::ddl::{AgentDdl, FindError, Library};
 use security::Provider;
 use std::future::Future;
 use std::io::IsTerminal;
@@ -69,6 +69,21 @@ impl Session {
     /// Where DDL documents are.
     pub(crate) fn library(&self) -> Library {
         Library::from_settings(&self.settings)
+    }
+
+    /// The document of the agent called `name`: from this machine, else from the registry where one is used, which is
+    /// asked once and its answer kept (spec 03a §6).
+    ///
+    /// # Errors
+    /// When there is none, it cannot be used, or the registry cannot be asked.
+    pub(crate) fn ddl(&self, name: &str) -> anyhow::Result<AgentDdl> {
+        let library = self.library();
+        match library.agent(name) {
+            Err(FindError::NotFound { .. }) if library.uses_registry() => {
+                block_on(async { Ok(library.agent_or_registry(name, &self.client().await?).await?) })
+            }
+            found => Ok(found?),
+        }
     }
 
     /// The colours a stream takes.

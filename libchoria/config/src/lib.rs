@@ -22,7 +22,7 @@ mod load;
 mod man_page;
 mod problems;
 mod retired;
-mod roff;
+pub mod roff;
 mod rule;
 mod secret;
 mod settings;

@@ -1,7 +1,8 @@
 //! Text as roff, the language of manual pages.
 
 /// Text that may start a line: nothing in it is taken for a command, a special character or a hyphenation point.
-pub(crate) fn escaped(text: &str) -> String {
+#[must_use]
+pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len() + 8);
     for (position, character) in text.chars().enumerate() {
         match character {
@@ -24,7 +25,8 @@ pub(crate) fn escaped(text: &str) -> String {
 }
 
 /// A sentence in which words in backquotes are bold.
-pub(crate) fn sentence(text: &str) -> String {
+#[must_use]
+pub fn sentence(text: &str) -> String {
     let parts = text.split('`').enumerate();
     let marked = parts.map(|(number, part)| if number % 2 == 1 { bold(part) } else { plain(part) });
     let line: String = marked.collect();
@@ -32,7 +34,8 @@ pub(crate) fn sentence(text: &str) -> String {
 }
 
 /// Bold text.
-pub(crate) fn bold(text: &str) -> String {
+#[must_use]
+pub fn bold(text: &str) -> String {
     format!("\\fB{}\\fR", escaped(text))
 }
 

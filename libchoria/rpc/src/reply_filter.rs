@@ -1,4 +1,5 @@
-//! Keeping only some replies: the expressions of `--filter-replies` (spec 03a §10).
+//! Expressions over replies: those of `--filter-replies`, which keep some (spec 03a §10), and those of reports, which make
+//! a value of each.
 
 use crate::ReplyBody;
 use expr::{Context, Environment, Program, Value};
@@ -14,6 +15,11 @@ pub struct ReplyFilter {
     program: Program,
     text: String,
 }
+
+/// A compiled expression over the replies of `rpcutil#inventory`, for reports: as [`ReplyFilter`], and `fact("a.b")` looks
+/// up a fact, `class("x")` and `agent("x")` tell whether a node has it.
+#[derive(Debug)]
+pub struct ReplyValue(ReplyFilter);
 
 /// An expression that cannot decide.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -63,6 +69,35 @@ impl ReplyFilter {
     }
 }
 
+impl ReplyValue {
+    /// Compiles `text`.
+    ///
+    /// # Errors
+    /// [`ReplyFilterError::Invalid`].
+    pub fn new(text: &str) -> Result<Self, ReplyFilterError> {
+        ReplyFilter::new(text).map(Self)
+    }
+
+    /// The value for the reply of `sender`, made at `time`; whole numbers stay whole.
+    ///
+    /// # Errors
+    /// When the expression fails on this reply.
+    pub fn of(
+        &self,
+        sender: &Identity,
+        body: &ReplyBody,
+        time: SystemTime,
+    ) -> Result<serde_json::Value, ReplyFilterError> {
+        let Self(expression) = self;
+        let value = REPORT_ENVIRONMENT.run(&expression.program, &context(sender, body, time));
+        value.map(|value| to_json(&value)).map_err(|error| ReplyFilterError::Failed {
+            text: expression.text.clone(),
+            sender: sender.clone(),
+            reason: one_line(&error),
+        })
+    }
+}
+
 /// What functions look up; no expression can spell these names.
 const DATA: &str = "\0data";
 const SENDER: &str = "\0sender";
@@ -72,6 +107,8 @@ const TIME: &str = "\0time";
 const STATUS_TESTS: [&str; 6] = ["ok", "aborted", "unknown_action", "missing_data", "invalid_data", "unknown_error"];
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(environment);
+
+static REPORT_ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(report_environment);
 
 fn context(sender: &Identity, body: &ReplyBody, time: SystemTime) -> Context {
     let mut context = Context::default();
@@ -113,6 +150,43 @@ fn environment() -> Environment<'static> {
         _ => Err(refusal("semver() takes a version and a constraint, both text")),
     });
     environment
+}
+
+/// As [`environment`], with short ways to what an inventory holds.
+fn report_environment() -> Environment<'static> {
+    let mut environment = environment();
+    environment.add_function("fact", |call| match (call.args.as_slice(), call.ctx.get(DATA)) {
+        ([Value::String(path)], Some(Value::String(json))) => {
+            Ok(facts::lookup(json, &format!("facts.{path}")).as_ref().map_or(Value::Nil, looked_up))
+        }
+        _ => Err(refusal("fact() takes one path")),
+    });
+    for (function, list) in [("class", "classes"), ("agent", "agents")] {
+        environment.add_function(function, move |call| match (call.args.as_slice(), call.ctx.get(DATA)) {
+            ([Value::String(name)], Some(Value::String(json))) => {
+                let names = facts::lookup(json, list);
+                let names = names.as_ref().and_then(serde_json::Value::as_array);
+                Ok(Value::Bool(names.is_some_and(|names| names.iter().any(|known| known == name.as_str()))))
+            }
+            _ => Err(refusal("class() and agent() take one name")),
+        });
+    }
+    environment
+}
+
+/// A result as JSON; floats without a fraction, which is what lookups give for all numbers, are whole numbers.
+fn to_json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Bool(flag) => (*flag).into(),
+        Value::Integer(number) => (*number).into(),
+        Value::Float(number) if number.fract() == 0.0 && number.abs() < 9e15 => (*number as i64).into(),
+        Value::Float(number) => (*number).into(),
+        Value::String(text) => text.as_str().into(),
+        Value::Array(items) => items.iter().map(to_json).collect(),
+        Value::Map(fields) => fields.iter().map(|(name, value)| (name.clone(), to_json(value))).collect(),
+        Value::Nil => serde_json::Value::Null,
+        other => other.to_string().into(),
+    }
 }
 
 /// JSON as `data()` gives it: every number is a float.
@@ -212,5 +286,29 @@ mod tests {
             let error = decide(text, REPLY).expect_err(text);
             assert!(error.starts_with(start) && !error.contains('\n'), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn reports_make_values() {
+        let reply = r#"{"statuscode":0,"data":{"version":"1.4","agents":["rpcutil"],"classes":["web"],
+            "facts":{"os":{"family":"Debian"},"cpus":4,"load":0.5,"tags":["a",1]}}}"#;
+        let sender = "n1.example.net".parse().expect("an identity");
+        let body = ReplyBody::parse(reply.as_bytes()).expect("a reply");
+        let rows = [
+            ("sender()", serde_json::json!("n1.example.net")),
+            ("fact('os.family') + ' on ' + sender()", serde_json::json!("Debian on n1.example.net")),
+            ("fact('cpus')", serde_json::json!(4)),
+            ("fact('cpus') * 2 > 7", serde_json::json!(true)),
+            ("fact('load')", serde_json::json!(0.5)),
+            ("fact('tags')", serde_json::json!(["a", 1])),
+            ("fact('absent')", serde_json::json!(null)),
+            ("class('web') && agent('rpcutil') && !class('db')", serde_json::json!(true)),
+            ("data('version')", serde_json::json!("1.4")),
+        ];
+        for (text, expected) in rows {
+            let value = ReplyValue::new(text).expect(text).of(&sender, &body, SystemTime::UNIX_EPOCH);
+            assert_eq!(value, Ok(expected), "{text}");
+        }
+        assert!(ReplyValue::new("fact(1)").expect("valid").of(&sender, &body, SystemTime::UNIX_EPOCH).is_err());
     }
 }

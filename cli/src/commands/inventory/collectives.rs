@@ -38,6 +38,13 @@ impl Census {
         }
         table.write(out)
     }
+
+    /// Writes `{"nodes": N, "collectives": {NAME: COUNT}}`.
+    pub(super) fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
+        let document = serde_json::json!({"nodes": self.nodes, "collectives": self.collectives});
+        serde_json::to_writer_pretty(&mut *out, &document)?;
+        writeln!(out)
+    }
 }
 
 #[cfg(test)]
@@ -55,6 +62,10 @@ mod tests {
         let text = String::from_utf8(out).expect("UTF-8");
         let names: Vec<&str> = text.lines().skip(5).filter_map(|line| line.split_whitespace().nth(1)).collect();
         assert_eq!(names, ["choria", "de", "uk"]);
+        let mut json = Vec::new();
+        census.write_json(&mut json).expect("written");
+        let document: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        assert_eq!(document, serde_json::json!({"nodes": 2, "collectives": {"choria": 2, "de": 1, "uk": 1}}));
         assert!(text.contains("│ Collective Report for 2 nodes │"), "{text}");
     }
 }

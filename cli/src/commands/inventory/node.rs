@@ -5,6 +5,7 @@ use crate::output::printable;
 use crate::output::value::{Layout, sorted};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use time::OffsetDateTime;
@@ -90,6 +91,23 @@ pub(super) fn write(
     Ok(())
 }
 
+/// Writes what the node answered, as it came; only the facts may be left out.
+pub(super) fn write_json(
+    out: &mut impl Write,
+    identity: &str,
+    inventory: &RawValue,
+    statistics: &RawValue,
+    facts: bool,
+) -> io::Result<()> {
+    let mut inventory: BTreeMap<String, Box<RawValue>> = serde_json::from_str(inventory.get())?;
+    if !facts {
+        inventory.remove("facts");
+    }
+    let document = serde_json::json!({"identity": identity, "inventory": inventory, "daemon_stats": statistics});
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    writeln!(out)
+}
+
 /// The block at the top.
 fn rows(inventory: &Inventory, statistics: &Statistics) -> [(&'static str, String); 12] {
     let upgradable = if inventory.upgradable { " (upgradable during provisioning)" } else { "" };
@@ -162,6 +180,21 @@ mod tests {
         write(&mut out, "s1.choria.local", &inventory, &statistics, true).expect("written");
         let expected = Folder::open("cli").text("tour-02-inventory.stdout.txt");
         assert_eq!(String::from_utf8_lossy(&out), expected);
+    }
+
+    #[test]
+    fn programs_get_the_answers_as_they_came() {
+        let inventory: Box<RawValue> = recorded("reply-rpcutil-inventory-2940.json");
+        let statistics: Box<RawValue> = recorded("reply-rpcutil-daemon_stats-2968.json");
+        for facts in [true, false] {
+            let mut out = Vec::new();
+            write_json(&mut out, "s1", &inventory, &statistics, facts).expect("written");
+            let document: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+            assert_eq!(document["identity"], "s1");
+            assert_eq!(document["inventory"]["main_collective"], "choria");
+            assert_eq!(document["inventory"].get("facts").is_some(), facts);
+            assert!(document["daemon_stats"]["pid"].is_u64(), "{document}");
+        }
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &ReqArguments, global: &Global) -> anyhow::Result<E
 fn prepare_and_ask(arguments: &ReqArguments, global: &Global, out: &mut Sink) -> anyhow::Result<ExitCode> {
     let machine_readable = arguments.form.json || arguments.form.jsonl;
     let session = Session::open(global, &arguments.connect, if machine_readable { Talk::Least } else { Talk::Normal })?;
-    let ddl = session.library().agent(&arguments.agent)?;
+    let ddl = session.ddl(&arguments.agent)?;
     let action = ddl.action(&arguments.action)?;
     let prepared = Prepared::new(&session, arguments, &ddl, action)?;
     block_on(async {

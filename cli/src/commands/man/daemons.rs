@@ -1,0 +1,88 @@
+//! The daemons' pages. Their command lines are described here a second time, because they are programs of their own; a
+//! test compares the pages with what the programs say.
+
+use super::more::{More, SERVICE_ENVIRONMENT};
+use clap::{Arg, ArgAction, Command};
+
+/// Every daemon with what stands behind its options.
+pub(super) fn all() -> [(Command, More); 2] {
+    [(broker(), BROKER), (server(), SERVER)]
+}
+
+fn broker() -> Command {
+    daemon("choria-broker", "Runs the Choria Broker over nats-server, which must be installed", "broker").long_about(
+        "Runs the Choria Broker over nats-server, which must be installed\n\nThe broker writes a configuration for the \
+         stock nats-server into its private runtime directory, runs it as a child, and decides who may connect and what \
+         a connection may publish and subscribe to.",
+    )
+}
+
+fn server() -> Command {
+    daemon("choria-server", "Stays connected to the Choria Broker and answers requests to this node", "server")
+        .long_about(
+            "Stays connected to the Choria Broker and answers requests to this node\n\nThe server runs the agents of \
+             this node for every request that is signed, fresh, meant for the node and allowed by its policies.",
+        )
+        .arg(flag("service-host").help("Host only agents that are services"))
+}
+
+/// What both have.
+fn daemon(name: &'static str, about: &'static str, file: &str) -> Command {
+    Command::new(name)
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(about)
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .default_value(format!("/etc/choria/{file}.conf"))
+                .help("Configuration file"),
+        )
+        .arg(Arg::new("pid").long("pid").value_name("FILE").help("Write the process number to this file while running"))
+        .arg(flag("debug").help("Log debug messages, to the journal or standard error"))
+        .after_help(EXIT_CODES)
+}
+
+fn flag(name: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue)
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it was told to stop, and did
+  1  it could not start, or a part of it failed; the log says why";
+
+const BROKER: More = More {
+    environment: &[
+        ("CHORIA_NATS_SERVER", "The program `nats-server`, where it is not on the path."),
+        ("RUNTIME_DIRECTORY", "Where the private directory is made, set by `systemd`(1); else that for temporary files."),
+        SERVICE_ENVIRONMENT[0],
+        SERVICE_ENVIRONMENT[1],
+        SERVICE_ENVIRONMENT[2],
+    ],
+    files: &[
+        ("/etc/choria/broker.conf", "The configuration, see `choria.conf`(5)."),
+        ("/etc/choria/plugin.d/*.cfg", "More configuration, one file for each plugin."),
+        ("$RUNTIME_DIRECTORY", "The configuration of nats-server and its secrets, made anew at each start."),
+    ],
+    examples: &[
+        ("Check the configuration, then start it in a terminal:", "choria tool config --check --config /etc/choria/broker.conf\nchoria-broker --config /etc/choria/broker.conf"),
+        ("Start it at boot:", "systemctl enable --now choria-broker"),
+    ],
+    see_also: &["choria(1)", "choria-server(8)", "choria.conf(5)", "systemctl(1)"],
+};
+
+const SERVER: More = More {
+    environment: SERVICE_ENVIRONMENT,
+    files: &[
+        ("/etc/choria/server.conf", "The configuration, see `choria.conf`(5)."),
+        ("/etc/choria/plugin.d/*.cfg", "More configuration, one file for each plugin."),
+        ("plugin.choria.status_file_path", "The setting that names the status file, read by `choria tool status`."),
+    ],
+    examples: &[
+        ("Check the configuration, then start it in a terminal:", "choria tool config --check --config /etc/choria/server.conf\nchoria-server --config /etc/choria/server.conf"),
+        ("Start it at boot:", "systemctl enable --now choria-server"),
+        ("Ask whether it is well, as monitoring systems do:", "choria tool status --status-file /var/lib/choria/status.json --format nagios"),
+    ],
+    see_also: &["choria(1)", "choria-tool-status(1)", "choria-broker(8)", "choria.conf(5)", "systemctl(1)"],
+};
