@@ -90,6 +90,12 @@ impl Process {
         std::fs::read_to_string(&self.stderr).unwrap_or_default()
     }
 
+    /// What the program wrote on standard output so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.stdout).unwrap_or_default()
+    }
+
     /// The process id.
     #[must_use]
     pub fn pid(&self) -> i32 {

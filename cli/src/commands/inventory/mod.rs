@@ -101,12 +101,7 @@ fn one_node(session: &Session, ddl: &AgentDdl, identity: &Identity, form: Form) 
 }
 
 /// What one node answers to an action without inputs.
-async fn outputs(
-    client: &Client,
-    ddl: &AgentDdl,
-    action: &str,
-    identity: &Identity,
-) -> anyhow::Result<Box<RawValue>> {
+async fn outputs(client: &Client, ddl: &AgentDdl, action: &str, identity: &Identity) -> anyhow::Result<Box<RawValue>> {
     let found = Found { nodes: vec![identity.clone()], took: Duration::ZERO };
     let mut answer = None;
     let take = |reply: &NodeReply| answer = Some(reply.body.data.clone());
@@ -144,6 +139,7 @@ fn scripted(
     let mut table = script.begin();
     let take = |reply: &NodeReply| table.add(reply.sender(), &reply.body, reply.time());
     let stats = ask_all(session, ddl, "inventory", filters, take)?;
+    table.warn();
     let mut out = Sink::stdout();
     if form.json {
         table.write_json(&mut out)?;

@@ -25,6 +25,8 @@ struct Column {
     /// Where it is written, for messages.
     place: String,
     expression: ReplyValue,
+    /// How many nodes it failed on.
+    failures: usize,
 }
 
 /// A report on its way.
@@ -55,14 +57,17 @@ impl Script {
             let Some((heading, text)) = split.filter(|(heading, text)| !heading.is_empty() && !text.is_empty()) else {
                 bail!("{place}: a column is written as HEADING = EXPRESSION, as in: System = fact(\"os.name\")");
             };
-            ensure!(columns.iter().all(|column| column.heading != heading), "{place}: there are two columns {heading:?}");
+            ensure!(
+                columns.iter().all(|column| column.heading != heading),
+                "{place}: there are two columns {heading:?}"
+            );
             let expression = match ReplyValue::new(text) {
                 Ok(expression) => expression,
                 Err(ReplyFilterError::Invalid { text, reason } | ReplyFilterError::Failed { text, reason, .. }) => {
                     bail!("{place}: {text:?} is not a valid expression: {reason}")
                 }
             };
-            columns.push(Column { heading: heading.to_owned(), place, expression });
+            columns.push(Column { heading: heading.to_owned(), place, expression, failures: 0 });
         }
         ensure!(!columns.is_empty(), "{file} has no columns: write one a line, as in: Node = sender()");
         Ok(Self { columns })
@@ -75,16 +80,27 @@ impl Script {
 }
 
 impl Report {
-    /// Adds one node. What an expression cannot tell of it stays empty, and the user hears why.
+    /// Adds one node. What an expression cannot tell of it stays empty, and the user hears why, once for each column.
     pub(super) fn add(&mut self, sender: &Identity, body: &ReplyBody, time: SystemTime) {
-        let value = |column: &Column| match column.expression.of(sender, body, time) {
+        let values = self.columns.iter_mut().map(|column| match column.expression.of(sender, body, time) {
             Ok(value) => value,
             Err(ReplyFilterError::Invalid { reason, .. } | ReplyFilterError::Failed { reason, .. }) => {
-                tracing::warn!("{}: the column {:?} of {sender}: {reason}", column.place, column.heading);
+                column.failures += 1;
+                if column.failures == 1 {
+                    tracing::warn!("{}: the column {:?} fails on {sender}: {reason}", column.place, column.heading);
+                }
                 Value::Null
             }
-        };
-        self.rows.push((sender.clone(), self.columns.iter().map(value).collect()));
+        });
+        let values = values.collect();
+        self.rows.push((sender.clone(), values));
+    }
+
+    /// Tells which columns failed on more nodes than were named.
+    pub(super) fn warn(&self) {
+        for column in self.columns.iter().filter(|column| column.failures > 1) {
+            tracing::warn!("{}: the column {:?} fails on {} nodes", column.place, column.heading, column.failures);
+        }
     }
 
     /// Writes a table, sorted by node.
@@ -163,7 +179,10 @@ Twice  = fact(\"cpus\") * 2
         let mut out = Vec::new();
         report().write_json(&mut out).expect("written");
         let rows: Value = serde_json::from_slice(&out).expect("JSON");
-        assert_eq!(rows[1], serde_json::json!({"Node": "n2", "System": "Debian", "Web": true, "Agents": ["a", "b"], "Twice": 4}));
+        assert_eq!(
+            rows[1],
+            serde_json::json!({"Node": "n2", "System": "Debian", "Web": true, "Agents": ["a", "b"], "Twice": 4})
+        );
         assert_eq!(rows[0]["Twice"], Value::Null);
     }
 

@@ -10,7 +10,7 @@ pub(super) fn all() -> [(Command, More); 2] {
 }
 
 fn broker() -> Command {
-    daemon("choria-broker", "Runs the Choria Broker over nats-server, which must be installed", "broker").long_about(
+    daemon("choria-broker", "Runs the Choria Broker over nats-server, which must be installed", "/etc/choria/broker.conf").long_about(
         "Runs the Choria Broker over nats-server, which must be installed\n\nThe broker writes a configuration for the \
          stock nats-server into its private runtime directory, runs it as a child, and decides who may connect and what \
          a connection may publish and subscribe to.",
@@ -18,26 +18,24 @@ fn broker() -> Command {
 }
 
 fn server() -> Command {
-    daemon("choria-server", "Stays connected to the Choria Broker and answers requests to this node", "server")
-        .long_about(
-            "Stays connected to the Choria Broker and answers requests to this node\n\nThe server runs the agents of \
+    daemon(
+        "choria-server",
+        "Stays connected to the Choria Broker and answers requests to this node",
+        "/etc/choria/server.conf",
+    )
+    .long_about(
+        "Stays connected to the Choria Broker and answers requests to this node\n\nThe server runs the agents of \
              this node for every request that is signed, fresh, meant for the node and allowed by its policies.",
-        )
-        .arg(flag("service-host").help("Host only agents that are services"))
+    )
+    .arg(flag("service-host").help("Host only agents that are services"))
 }
 
 /// What both have.
-fn daemon(name: &'static str, about: &'static str, file: &str) -> Command {
+fn daemon(name: &'static str, about: &'static str, config: &'static str) -> Command {
     Command::new(name)
         .version(env!("CARGO_PKG_VERSION"))
         .about(about)
-        .arg(
-            Arg::new("config")
-                .long("config")
-                .value_name("FILE")
-                .default_value(format!("/etc/choria/{file}.conf"))
-                .help("Configuration file"),
-        )
+        .arg(Arg::new("config").long("config").value_name("FILE").default_value(config).help("Configuration file"))
         .arg(Arg::new("pid").long("pid").value_name("FILE").help("Write the process number to this file while running"))
         .arg(flag("debug").help("Log debug messages, to the journal or standard error"))
         .after_help(EXIT_CODES)
@@ -55,7 +53,10 @@ Exit codes:
 const BROKER: More = More {
     environment: &[
         ("CHORIA_NATS_SERVER", "The program `nats-server`, where it is not on the path."),
-        ("RUNTIME_DIRECTORY", "Where the private directory is made, set by `systemd`(1); else that for temporary files."),
+        (
+            "RUNTIME_DIRECTORY",
+            "Where the private directory is made, set by `systemd`(1); else that for temporary files.",
+        ),
         SERVICE_ENVIRONMENT[0],
         SERVICE_ENVIRONMENT[1],
         SERVICE_ENVIRONMENT[2],
@@ -66,7 +67,10 @@ const BROKER: More = More {
         ("$RUNTIME_DIRECTORY", "The configuration of nats-server and its secrets, made anew at each start."),
     ],
     examples: &[
-        ("Check the configuration, then start it in a terminal:", "choria tool config --check --config /etc/choria/broker.conf\nchoria-broker --config /etc/choria/broker.conf"),
+        (
+            "Check the configuration, then start it in a terminal:",
+            "choria tool config --check --config /etc/choria/broker.conf\nchoria-broker --config /etc/choria/broker.conf",
+        ),
         ("Start it at boot:", "systemctl enable --now choria-broker"),
     ],
     see_also: &["choria(1)", "choria-server(8)", "choria.conf(5)", "systemctl(1)"],
@@ -80,9 +84,15 @@ const SERVER: More = More {
         ("plugin.choria.status_file_path", "The setting that names the status file, read by `choria tool status`."),
     ],
     examples: &[
-        ("Check the configuration, then start it in a terminal:", "choria tool config --check --config /etc/choria/server.conf\nchoria-server --config /etc/choria/server.conf"),
+        (
+            "Check the configuration, then start it in a terminal:",
+            "choria tool config --check --config /etc/choria/server.conf\nchoria-server --config /etc/choria/server.conf",
+        ),
         ("Start it at boot:", "systemctl enable --now choria-server"),
-        ("Ask whether it is well, as monitoring systems do:", "choria tool status --status-file /var/lib/choria/status.json --format nagios"),
+        (
+            "Ask whether it is well, as monitoring systems do:",
+            "choria tool status --status-file /var/lib/choria/status.json --format nagios",
+        ),
     ],
     see_also: &["choria(1)", "choria-tool-status(1)", "choria-broker(8)", "choria.conf(5)", "systemctl(1)"],
 };

@@ -7,7 +7,7 @@ mod daemons;
 mod more;
 
 use anyhow::Context;
-use clap::{Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory};
 use clap_mangen::Man;
 use config::roff::{bold, escaped, sentence};
 use more::More;
@@ -63,9 +63,14 @@ fn collect<'a>(command: &'a Command, all: &mut Vec<&'a Command>) {
 /// One page.
 fn page(command: &Command, section: &str, more: &More) -> io::Result<String> {
     let version = format!("Choria {}", env!("CARGO_PKG_VERSION"));
-    let man = Man::new(command.clone()).section(section).source(version).manual("Choria Manual");
+    // Longer texts are laid out for terminals; the manual has its examples instead.
+    let is_laid_out = |arg: &Arg| arg.get_long_help().is_some_and(|help| help.to_string().contains('\n'));
+    let brief = |arg: Arg| if is_laid_out(&arg) { arg.long_help(None::<&str>) } else { arg };
+    let man = Man::new(command.clone().mut_args(brief)).section(section).source(version).manual("Choria Manual");
     let mut page = Vec::new();
     man.render_title(&mut page)?;
+    // Names of flags and paths are not taken apart at line ends.
+    page.extend_from_slice(b".nh\n.ad l\n");
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
@@ -125,7 +130,8 @@ fn exit_codes(help: &str) -> Vec<(String, String)> {
     if !codes.is_empty() {
         return codes;
     }
-    let usual = [("0", "Success."), ("1", "The command could not be carried out; one sentence on standard error says why.")];
+    let usual =
+        [("0", "Success."), ("1", "The command could not be carried out; one sentence on standard error says why.")];
     usual.map(|(code, text)| (code.to_owned(), text.to_owned())).to_vec()
 }
 

@@ -61,7 +61,10 @@ const EXAMPLES: &[(&str, Examples)] = &[
         &[
             ("Who is there?", "choria ping"),
             ("What does a node say about itself?", "choria inventory n1.example.net"),
-            ("Have a package's version reported by all web servers:", "choria req package status package=nginx -C roles::web"),
+            (
+                "Have a package's version reported by all web servers:",
+                "choria req package status package=nginx -C roles::web",
+            ),
         ],
     ),
     ("choria-broker", &[("Run a broker in a terminal:", "choria broker run --config /etc/choria/broker.conf")]),
@@ -71,7 +74,10 @@ const EXAMPLES: &[(&str, Examples)] = &[
         "choria-completion",
         &[
             ("Teach this shell:", "source <(choria completion bash)"),
-            ("Teach all shells of all users:", "choria completion bash > /usr/share/bash-completion/completions/choria\nchoria completion zsh > /usr/share/zsh/site-functions/_choria\nchoria completion fish > /usr/share/fish/vendor_completions.d/choria.fish"),
+            (
+                "Teach all shells of all users:",
+                "choria completion bash > /usr/share/bash-completion/completions/choria\nchoria completion zsh > /usr/share/zsh/site-functions/_choria\nchoria completion fish > /usr/share/fish/vendor_completions.d/choria.fish",
+            ),
         ],
     ),
     (
@@ -79,7 +85,17 @@ const EXAMPLES: &[(&str, Examples)] = &[
         &[
             ("The nodes in Malta that are web servers:", "choria find -F country=mt -C roles::web"),
             ("The same with an expression:", "choria find -S \"with('country=mt') and with('roles::web')\""),
-            ("Keep the list, and ask those nodes later:", "choria find -F country=mt > nodes\nchoria req rpcutil ping --nodes nodes"),
+            (
+                "Keep the list, and ask those nodes later:",
+                "choria find -F country=mt > nodes\nchoria req rpcutil ping --nodes nodes",
+            ),
+        ],
+    ),
+    (
+        "choria-doctor",
+        &[
+            ("Nothing works: why?", "choria doctor"),
+            ("Why does the server of this machine not connect?", "choria doctor --server"),
         ],
     ),
     ("choria-emulate", &[("A thousand servers in one process, for load tests:", "choria emulate --help")]),
@@ -106,15 +122,36 @@ const EXAMPLES: &[(&str, Examples)] = &[
     (
         "choria-jwt",
         &[
-            ("Make an organization's issuer, then a user's token:", "choria jwt keys issuer.seed issuer.public\nchoria jwt keys alice.seed alice.public\nchoria jwt client alice.jwt up=alice issuer.seed --public-key $(cat alice.public) --fleet-management"),
+            (
+                "Make an organization's issuer, then a user's token:",
+                "choria jwt keys issuer.seed issuer.public\nchoria jwt keys alice.seed alice.public\nchoria jwt client alice.jwt up=alice issuer.seed --public-key $(cat alice.public) --fleet-management",
+            ),
             ("Look at it:", "choria jwt view alice.jwt"),
         ],
     ),
-    ("choria-jwt-client", &[("A token for a user who may ask the fleet and see events, for a week:", "choria jwt client alice.jwt up=alice issuer.seed --public-key $(cat alice.public) --fleet-management --event-viewer --validity 7d")]),
-    ("choria-jwt-server", &[("A token for a node:", "choria jwt server n1.jwt n1.example.net $(cat n1.public) issuer.seed --collectives choria")]),
-    ("choria-jwt-provisioning", &[("A token for nodes that wait to be provisioned:", "choria jwt provisioning --help")]),
+    (
+        "choria-jwt-client",
+        &[(
+            "A token for a user who may ask the fleet and see events, for a week:",
+            "choria jwt client alice.jwt up=alice issuer.seed --public-key $(cat alice.public) --fleet-management --event-viewer --validity 7d",
+        )],
+    ),
+    (
+        "choria-jwt-server",
+        &[(
+            "A token for a node:",
+            "choria jwt server n1.jwt n1.example.net $(cat n1.public) issuer.seed --collectives choria",
+        )],
+    ),
+    (
+        "choria-jwt-provisioning",
+        &[("A token for nodes that wait to be provisioned:", "choria jwt provisioning --help")],
+    ),
     ("choria-jwt-keys", &[("A new key pair:", "choria jwt keys alice.seed alice.public")]),
-    ("choria-jwt-view", &[("Everything a token says, checked against its issuer:", "choria jwt view alice.jwt issuer.public")]),
+    (
+        "choria-jwt-view",
+        &[("Everything a token says, checked against its issuer:", "choria jwt view alice.jwt issuer.public")],
+    ),
     ("choria-jwt-check", &[("Warn a week before a token expires:", "choria jwt check alice.jwt --validity-min 7d")]),
     (
         "choria-ping",
@@ -127,12 +164,27 @@ const EXAMPLES: &[(&str, Examples)] = &[
     (
         "choria-req",
         &[
-            ("Ask all Debian machines for a fact:", "choria req rpcutil get_fact fact=kernelrelease -F os.family=Debian"),
-            ("Ten nodes at a time, half a minute between:", "choria req service restart service=nginx -C roles::web --batch 10 --batch-sleep 30"),
+            (
+                "Ask all Debian machines for a fact:",
+                "choria req rpcutil get_fact fact=kernelrelease -F os.family=Debian",
+            ),
+            (
+                "Ten nodes at a time, half a minute between:",
+                "choria req service restart service=nginx -C roles::web --batch 10 --batch-sleep 30",
+            ),
             ("A tenth of the nodes, always the same ones:", "choria req puppet runonce --limit 10% --limit-seed 7"),
-            ("Only answers for which an expression holds, as a table:", "choria req package status package=curl --table --filter-replies 'ok() && semver(data(\"ensure\"), \">= 8\")'"),
-            ("Ask the nodes that answered one request another one:", "choria req puppet status --json --filter-replies 'data(\"idling\")' | choria req puppet runonce"),
-            ("For another program, a line for every event:", "choria req rpcutil ping --jsonl | jq -r 'select(.k == \"result\").rr.sender'"),
+            (
+                "Only answers for which an expression holds, as a table:",
+                "choria req package status package=curl --table --filter-replies 'ok() && semver(data(\"ensure\"), \">= 8\")'",
+            ),
+            (
+                "Ask the nodes that answered one request another one:",
+                "choria req puppet status --json --filter-replies 'data(\"idling\")' | choria req puppet runonce",
+            ),
+            (
+                "For another program, a line for every event:",
+                "choria req rpcutil ping --jsonl | jq -r 'select(.k == \"result\").rr.sender'",
+            ),
         ],
     ),
     ("choria-server", &[("Run a server in a terminal:", "choria server run --config /etc/choria/server.conf")]),
@@ -149,21 +201,30 @@ const EXAMPLES: &[(&str, Examples)] = &[
         &[
             ("The configuration in force:", "choria tool config"),
             ("What does a setting mean, and what is it?", "choria tool config middleware_hosts"),
-            ("Check a server's configuration before a restart:", "choria tool config --check --config /etc/choria/server.conf && systemctl restart choria-server"),
+            (
+                "Check a server's configuration before a restart:",
+                "choria tool config --check --config /etc/choria/server.conf && systemctl restart choria-server",
+            ),
         ],
     ),
     (
         "choria-tool-event",
         &[
             ("Everything:", "choria tool event"),
-            ("Servers that start, for another program:", "choria tool event --type startup --component server --json | jq -r .subject"),
+            (
+                "Servers that start, for another program:",
+                "choria tool event --type startup --component server --json | jq -r .subject",
+            ),
         ],
     ),
     (
         "choria-tool-status",
         &[
             ("As the existing tool tells it:", "choria tool status --status-file /var/lib/choria/status.json"),
-            ("As a plugin of a monitoring system, with performance data:", "choria tool status --status-file /var/lib/choria/status.json --format nagios --token-age 7d"),
+            (
+                "As a plugin of a monitoring system, with performance data:",
+                "choria tool status --status-file /var/lib/choria/status.json --format nagios --token-age 7d",
+            ),
         ],
     ),
 ];

@@ -17,8 +17,8 @@ use report::Report;
 use rpc::client::{Call, Client, Event, NodeReply, Recipients, Replies};
 use rpc::ddl::{Action, AgentDdl};
 use rpc::document::Line;
-use rpc::plan::Plan;
-use rpc::reply_filter::ReplyFilter;
+use rpc::plan::{Limit, Plan};
+use rpc::reply_filter::{ReplyFilter, ReplyFilterError};
 use rpc::stats::Stats;
 use serde_json::{Map, Value};
 use std::io::{self, Write};
@@ -38,6 +38,7 @@ struct Prepared<'a> {
     action: &'a Action,
     inputs: Map<String, Value>,
     filter: Option<ReplyFilter>,
+    limit: Option<Limit>,
     /// `None` for a service, one of whose hosts answers.
     search: Option<Search>,
 }
@@ -80,13 +81,14 @@ impl<'a> Prepared<'a> {
         let inputs = action.inputs_from(pairs).context("invalid input")?;
         inputs.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let filter = arguments.form.filter_replies.as_deref().map(ReplyFilter::new).transpose()?;
+        let limit = limits::limit(&arguments.pace, session.settings()).context("could not perform request")?;
         let agent = ddl.metadata.name.parse()?;
         let search = if ddl.metadata.service {
             None
         } else {
             Some(Search::new(session, &agent, &arguments.reach, &arguments.selection)?)
         };
-        Ok(Self { session, arguments, ddl, action, inputs: inputs.values, filter, search })
+        Ok(Self { session, arguments, ddl, action, inputs: inputs.values, filter, limit, search })
     }
 
     /// Has the answers sent elsewhere and prints the id of the request.
@@ -135,6 +137,7 @@ impl<'a> Prepared<'a> {
         mut watch: Option<Watch>,
     ) -> anyhow::Result<(Stats, bool)> {
         let mut interrupt = pin!(tokio::signal::ctrl_c());
+        let mut unjudged = 0;
         let (stats, interrupted) = loop {
             let event = {
                 let next = pin!(replies.next());
@@ -152,8 +155,16 @@ impl<'a> Prepared<'a> {
                     if let Some(watch) = &mut watch {
                         watch.advance()?;
                     }
-                    if self.wants(&reply) {
-                        report.answer(reply)?;
+                    match self.wants(&reply) {
+                        Ok(true) => report.answer(reply)?,
+                        Ok(false) => {}
+                        Err(error) => {
+                            unjudged += 1;
+                            // What is wrong with one is mostly wrong with all.
+                            if unjudged == 1 {
+                                tracing::error!("{error}");
+                            }
+                        }
                     }
                 }
                 Some(Event::Unexpected(reply)) => tracing::debug!("an answer of {} was not expected", reply.sender()),
@@ -163,16 +174,19 @@ impl<'a> Prepared<'a> {
         if let Some(watch) = watch {
             watch.finish()?;
         }
+        if unjudged > 1 {
+            tracing::error!("--filter-replies failed on {unjudged} answers, which are left out");
+        }
         Ok((stats, interrupted))
     }
 
-    /// Whether `--filter-replies` keeps an answer; one that the expression cannot judge is left out, and the user told.
-    fn wants(&self, reply: &NodeReply) -> bool {
-        let Some(filter) = &self.filter else { return true };
-        filter.matches(reply.sender(), &reply.body, reply.time()).unwrap_or_else(|error| {
-            tracing::error!("{error}");
-            false
-        })
+    /// Whether `--filter-replies` keeps an answer.
+    ///
+    /// # Errors
+    /// When the expression cannot judge it; it is to be left out, and the user told.
+    fn wants(&self, reply: &NodeReply) -> Result<bool, ReplyFilterError> {
+        let Some(filter) = &self.filter else { return Ok(true) };
+        filter.matches(reply.sender(), &reply.body, reply.time())
     }
 
     /// Finds the nodes; with `talks` says so on standard output.
@@ -202,8 +216,8 @@ impl<'a> Prepared<'a> {
     fn call(&self, found: Found) -> anyhow::Result<(Call, usize)> {
         let pace = &self.arguments.pace;
         let (recipients, count) = if self.search.is_some() {
-            let limit = limits::limit(pace, self.session.settings())?;
-            let plan = Plan::new(found.nodes, limit, limits::batching(pace)).context("could not perform request")?;
+            let plan =
+                Plan::new(found.nodes, self.limit, limits::batching(pace)).context("could not perform request")?;
             let count = plan.len();
             (Recipients::Nodes(plan), count)
         } else {

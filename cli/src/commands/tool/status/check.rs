@@ -161,8 +161,8 @@ mod tests {
 
     #[test]
     fn each_check_says_what_is_wrong() {
-        type Change = fn(&mut StatusFile, &mut Limits, SystemTime);
-        let rows: [(&str, Change, Option<(Level, &str)>); 18] = [
+        type Row = (&'static str, fn(&mut StatusFile, &mut Limits, SystemTime), Option<(Level, &'static str)>);
+        let rows: [Row; 18] = [
             ("all is well", |_, _, _| {}, None),
             ("old", |status, _, now| status.written = Some(now - HOUR), Some((Level::Critical, "older than 30m0s"))),
             (

@@ -143,7 +143,8 @@ mod tests {
         let data = "|uptime=1440;; filtered_msgs=6;; invalid_msgs=0;; passed_msgs=56;; replies_msgs=56;; total_msgs=62;; \
                     ttlexpired_msgs=0;; last_msg=1795253866;; cert_expire_seconds=9223372036854775807;; \
                     token_expire_seconds=100;; events=2;;\n";
-        let rows: [(&[(Level, &str)], &str, u8); 4] = [
+        type Row = (&'static [(Level, &'static str)], &'static str, u8);
+        let rows: [Row; 4] = [
             (&[], "OK: /var/log/choria-status.json", 0),
             (&[(Level::Warning, "token expires soon")], "WARNING: token expires soon", 1),
             (&[(Level::Warning, "token"), (Level::Critical, "a|b")], "CRITICAL: a/b, token", 2),
