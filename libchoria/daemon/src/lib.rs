@@ -23,6 +23,7 @@
 //! | `notify`, `watchdog` | systemd's notifications, and signs of life |
 //! | [`logging`] | journal, standard error or JSON file |
 //! | `redact` | [`redact_tokens`], for text of others that is passed on to the log |
+//! | [`metrics`] | the statistics endpoint: Prometheus metrics over HTTP |
 //! | `credentials`, `pid_file` | [`credential`] files of the unit; the PID file |
 //!
 //! Works the same without systemd: then nothing is notified and the log goes to standard error.
@@ -31,6 +32,7 @@ mod context;
 mod credentials;
 mod exit;
 pub mod logging;
+pub mod metrics;
 mod notify;
 mod pid_file;
 mod redact;

@@ -3,7 +3,7 @@
 use crate::address::ServerAddress;
 use crate::backoff::FIVE_SECONDS;
 use crate::connection::{Connection, State};
-use crate::counters::Count;
+use crate::counters::{Count, Counted};
 use crate::failure::{Failure, Told};
 use crate::observer::FailedAttempt;
 use crate::options::{ConnectError, LONGEST_CONNECT, Options};
@@ -43,7 +43,7 @@ async fn try_until_connected(options: &Options) -> Result<Connection, ConnectErr
     loop {
         attempts += 1;
         options.counters.add(Count::Attempt);
-        let mut servers = match options.servers.find(&Dns).await {
+        let mut servers = match options.servers.find(&Counted(&options.counters, Dns)).await {
             Ok(servers) => servers,
             Err(error) if options.patience.is_some() => return Err(error.into()),
             Err(error) => {

@@ -1,6 +1,7 @@
 //! What happened to all connections of one role, counted (spec 04 §2.4): more than one connection follow each other when one
 //! is given up.
 
+use crate::srv::{LookupError, ServiceLookup, ServiceRecord};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ pub struct Counters {
     errors: AtomicU64,
     hung: AtomicU64,
     dropped_messages: AtomicU64,
+    lookups: AtomicU64,
 }
 
 /// The counters at one moment; the names of the metrics stand beside the fields.
@@ -37,6 +39,8 @@ pub struct ConnectorCounts {
     pub hung: u64,
     /// Messages dropped because a subscription was full.
     pub dropped_messages: u64,
+    /// `choria_dns_srv_lookups`: SRV names asked for. Answers are not kept, so each is asked of DNS.
+    pub lookups: u64,
 }
 
 /// What is counted.
@@ -48,6 +52,7 @@ pub(crate) enum Count {
     Error,
     Hung,
     Dropped,
+    Lookup,
 }
 
 impl Counters {
@@ -64,6 +69,7 @@ impl Counters {
             errors: value(&self.errors),
             hung: value(&self.hung),
             dropped_messages: value(&self.dropped_messages),
+            lookups: value(&self.lookups),
         }
     }
 
@@ -75,6 +81,7 @@ impl Counters {
             Count::Error => &self.errors,
             Count::Hung => &self.hung,
             Count::Dropped => &self.dropped_messages,
+            Count::Lookup => &self.lookups,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -82,5 +89,37 @@ impl Counters {
     pub(crate) fn connected(&self, time: Duration) {
         self.connections.fetch_add(1, Ordering::Relaxed);
         self.connect_micros.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+/// Counts what is asked of another lookup.
+pub(crate) struct Counted<'a, L>(pub(crate) &'a Counters, pub(crate) L);
+
+impl<L: ServiceLookup> ServiceLookup for Counted<'_, L> {
+    async fn lookup(&self, name: &str) -> Result<Vec<ServiceRecord>, LookupError> {
+        self.0.add(Count::Lookup);
+        self.1.lookup(name).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::search::Search;
+
+    struct Empty;
+
+    impl ServiceLookup for Empty {
+        async fn lookup(&self, name: &str) -> Result<Vec<ServiceRecord>, LookupError> {
+            Err(LookupError { name: name.to_owned(), reason: "none".to_owned() })
+        }
+    }
+
+    #[tokio::test]
+    async fn each_name_that_is_asked_counts() {
+        let counters = Counters::default();
+        let search = Search::brokers(Vec::new(), true, Some("example.net".to_owned()));
+        assert!(search.find(&Counted(&counters, Empty)).await.is_ok(), "the last resort");
+        assert_eq!(counters.counts().lookups, 2);
     }
 }

@@ -1,0 +1,37 @@
+//! The statistics endpoint of a daemon (spec 01 §13): Prometheus metrics and a page about the program, over HTTP.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `scrape` | [`Scrape`], what one answer to Prometheus is made of |
+//! | `about` | [`About`], the page `/choria/`, and the `process_*` metrics |
+//! | `serve` | [`Endpoint`]: the listener, its limits, the paths |
+//!
+//! Nothing is kept between two scrapes: an [`Exporter`] is asked when somebody asks, and a daemon without a port for
+//! statistics has none of this in memory. The endpoint has no access control and only answers GET and HEAD; where it
+//! listens is for the administrator to decide (`plugin.choria.stats_address`).
+
+mod about;
+mod scrape;
+mod serve;
+
+pub use about::{About, Build};
+pub use scrape::{CONTENT_TYPE, Scrape};
+pub use serve::{BindError, Body, Endpoint, Response, answer};
+
+use std::future::Future;
+
+/// What a role tells on its endpoint.
+pub trait Exporter: Send + Sync + 'static {
+    /// Adds the values of this moment.
+    fn export(&self, scrape: &mut Scrape) -> impl Future<Output = ()> + Send;
+
+    /// Answers a path outside of `/choria/`; `None`: there is no such page.
+    fn page(&self, _path: &str, _query: Option<&str>) -> impl Future<Output = Option<Response>> + Send {
+        std::future::ready(None)
+    }
+
+    /// Paths that [`page`](Self::page) knows, for the index of `/`.
+    fn pages(&self) -> &'static [&'static str] {
+        &[]
+    }
+}
