@@ -4,12 +4,15 @@ use crate::certificates::{self, Certificate, CertificateError};
 use crate::child::{Program, ProgramError};
 use crate::decision::Policy;
 use crate::front::Front;
+use crate::exporter::Exporter;
 use crate::metrics::Metrics;
+use crate::monitoring::Monitoring;
 use crate::readiness::{CheckError, SelfCheck, Verdict};
 use crate::reload::Reloader;
 use crate::run::{Ending, Run, StartError};
 use crate::settings::Settings;
 use crate::surroundings::Surroundings;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -38,12 +41,15 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<Metrics>,
     /// Open from the start of the broker to its end, over all runs of nats-server.
     pub(crate) front: Option<Front>,
+    /// Where the nats-server that runs now serves its monitoring.
+    pub(crate) monitoring: watch::Sender<Option<SocketAddr>>,
 }
 
 /// A broker that was started. Dropping it kills nats-server.
 #[derive(Debug)]
 pub struct Running {
     status: watch::Receiver<Status>,
+    exporter: Arc<Exporter>,
     task: AbortOnDropHandle<Result<(), StartError>>,
 }
 
@@ -120,6 +126,7 @@ impl Broker {
             }
         };
         let check_interval = CHECK_INTERVAL;
+        let monitoring = watch::Sender::new(None);
         let parts = Parts {
             settings,
             program,
@@ -130,6 +137,7 @@ impl Broker {
             check_interval,
             metrics,
             front: None,
+            monitoring,
         };
         Ok(Self(parts, policy_sender))
     }
@@ -152,11 +160,25 @@ impl Broker {
     pub fn start(self, stop: CancellationToken) -> Running {
         let starting = Status { serving: false, text: format!("starting nats-server {}", self.0.program.version) };
         let (reporter, status) = watch::channel(starting);
-        Running { status, task: AbortOnDropHandle::new(tokio::spawn(supervise(self.0, reporter, stop))) }
+        let exporter = Arc::new(self.0.exporter(status.clone()));
+        Running { status, exporter, task: AbortOnDropHandle::new(tokio::spawn(supervise(self.0, reporter, stop))) }
     }
 }
 
 impl Parts {
+    /// What this broker tells on its statistics endpoint.
+    fn exporter(&self, status: watch::Receiver<Status>) -> Exporter {
+        Exporter {
+            identity: self.settings.identity.to_string(),
+            metrics: Arc::clone(&self.metrics),
+            connector: self.self_check.counters(),
+            status,
+            monitoring: Monitoring::new(self.monitoring.subscribe()),
+            certificate: self.certificate.certificate.clone(),
+            token: self.settings.login.token_file.clone(),
+        }
+    }
+
     /// nats-server's configuration file.
     pub(crate) fn config_file(&self) -> PathBuf {
         self.directory.path().join("nats-server.conf")
@@ -168,6 +190,12 @@ impl Running {
     #[must_use]
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// What the broker tells on its statistics endpoint.
+    #[must_use]
+    pub fn exporter(&self) -> Arc<Exporter> {
+        Arc::clone(&self.exporter)
     }
 
     /// Waits until the broker serves for the first time.
@@ -270,6 +298,7 @@ async fn supervise(
         failures = if began.elapsed() >= STABLE { 0 } else { failures + 1 };
         let pause = RESTART_PAUSES[failures.min(RESTART_PAUSES.len() - 1)];
         parts.metrics.restarted();
+        parts.monitoring.send_replace(None);
         tracing::error!("{what}; it is started again in {:.1} s", pause.as_secs_f64());
         reporter.send_replace(Status { serving: false, text: format!("restarting: {what}") });
         tokio::select! {
@@ -291,6 +320,7 @@ async fn serve(run: &mut Run, parts: &Parts, reporter: &watch::Sender<Status>, s
 /// The status line of a broker that serves.
 fn describe(parts: &Parts, run: &Run) -> Status {
     let settings = &parts.settings;
+    parts.metrics.streams_missing(run.missing_streams());
     let seen = parts.metrics.snapshot();
     let denied: u64 = seen.denied.values().sum();
     let mut text = format!(

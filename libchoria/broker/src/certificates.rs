@@ -62,6 +62,14 @@ pub(crate) fn find_or_generate(
     Ok(found)
 }
 
+/// When the first certificate of a PEM file ends; `None` when there is none that can be read.
+pub(crate) fn expiry(file: &Path) -> Option<SystemTime> {
+    let text = std::fs::read(file).ok()?;
+    let (_, pem) = x509_parser::pem::parse_x509_pem(&text).ok()?;
+    let seconds = pem.parse_x509().ok()?.validity().not_after.timestamp();
+    Some(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(u64::try_from(seconds).ok()?))
+}
+
 /// Whether the certificate in `file` carries all `names` and does not end soon.
 fn serves(file: &Path, names: &[String], now: OffsetDateTime) -> bool {
     let Ok(text) = std::fs::read(file) else { return false };

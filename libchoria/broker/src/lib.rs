@@ -20,6 +20,8 @@
 //! | `surroundings` | directories and programs of the machine |
 //! | `program` | [`run`], what `choria-broker` and `choria broker run` have in common |
 //! | `metrics` | what a broker counts |
+//! | `monitoring` | nats-server's own monitoring: figures, and its pages without credentials |
+//! | `exporter` | all of that on the statistics endpoint |
 //!
 //! Without the TLS front nothing of the fleet's messages passes through this process: nats-server carries them alone.
 
@@ -29,9 +31,11 @@ pub mod callout;
 mod certificates;
 mod child;
 pub mod decision;
+mod exporter;
 pub mod front;
 mod internal;
 mod metrics;
+mod monitoring;
 mod nats_config;
 pub mod permissions;
 mod program;
@@ -46,6 +50,7 @@ mod surroundings;
 pub use broker::{Broker, BrokerError, BuildError, Running, Status};
 pub use certificates::CertificateError;
 pub use child::{Program, ProgramError, Version};
+pub use exporter::Exporter;
 pub use internal::InternalError;
 pub use metrics::{Metrics, Snapshot};
 pub use nats_config::{CalloutKeys, NatsConfig, TlsConfig};

@@ -14,6 +14,8 @@ pub struct Metrics {
     dropped: AtomicU64,
     malformed: AtomicU64,
     longest_wait_ms: AtomicU64,
+    waits: AtomicU64,
+    waited_us: AtomicU64,
     restarts: AtomicU64,
     self_checks_failed: AtomicU64,
     reloads: AtomicU64,
@@ -21,6 +23,7 @@ pub struct Metrics {
     front_accepted: AtomicU64,
     front_failed: AtomicU64,
     front_turned_away: AtomicU64,
+    streams_missing: AtomicU64,
 }
 
 /// The values of [`Metrics`] at one moment.
@@ -38,6 +41,10 @@ pub struct Snapshot {
     pub malformed: u64,
     /// The longest time a question waited for its decision.
     pub longest_wait: Duration,
+    /// Questions whose wait was measured.
+    pub waits: u64,
+    /// How long those waited, all together.
+    pub waited: Duration,
     /// Times nats-server was started again after it ended by itself.
     pub restarts: u64,
     /// Self checks that failed.
@@ -52,6 +59,8 @@ pub struct Snapshot {
     pub front_failed: u64,
     /// Connections that the TLS front closed without a word, because it had more to do than it could.
     pub front_turned_away: u64,
+    /// Configured streams that could not be set up yet.
+    pub streams_missing: u64,
 }
 
 impl Metrics {
@@ -66,6 +75,8 @@ impl Metrics {
             dropped: read(&self.dropped),
             malformed: read(&self.malformed),
             longest_wait: Duration::from_millis(read(&self.longest_wait_ms)),
+            waits: read(&self.waits),
+            waited: Duration::from_micros(read(&self.waited_us)),
             restarts: read(&self.restarts),
             self_checks_failed: read(&self.self_checks_failed),
             reloads: read(&self.reloads),
@@ -73,6 +84,7 @@ impl Metrics {
             front_accepted: read(&self.front_accepted),
             front_failed: read(&self.front_failed),
             front_turned_away: read(&self.front_turned_away),
+            streams_missing: read(&self.streams_missing),
         }
     }
 
@@ -99,6 +111,9 @@ impl Metrics {
     pub(crate) fn waited(&self, time: Duration) {
         let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         self.longest_wait_ms.fetch_max(milliseconds, Ordering::Relaxed);
+        self.waits.fetch_add(1, Ordering::Relaxed);
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.waited_us.fetch_add(micros, Ordering::Relaxed);
     }
 
     pub(crate) fn restarted(&self) {
@@ -111,6 +126,10 @@ impl Metrics {
 
     pub(crate) fn reload_refused(&self) {
         self.reloads_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn streams_missing(&self, count: usize) {
+        self.streams_missing.store(count as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn self_check_failed(&self) {

@@ -6,11 +6,13 @@ use crate::settings::Settings;
 use crate::surroundings::Surroundings;
 use config::{Kind, SystemEnvironment, keys};
 use daemon::logging::{Level, Logging};
+use daemon::metrics::{About, Build, Endpoint};
 use daemon::{Exit, Options, Threads};
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use tokio_util::task::AbortOnDropHandle;
 
 /// The arguments of a broker.
 #[derive(Clone, Debug)]
@@ -52,13 +54,34 @@ fn read(arguments: &Arguments) -> anyhow::Result<config::Settings> {
     Ok(config::load(&arguments.config, Kind::Server, &SystemEnvironment)?.check()?)
 }
 
+/// What the page `/choria/` says.
+fn about(config: &config::Settings, max_broker_clients: u32) -> About {
+    About {
+        build: Build::this(),
+        identity: config.identity().to_string(),
+        config_file: config.config_file().unwrap_or(Path::new("")).to_owned(),
+        tls: config.protection().tls,
+        secure: true,
+        max_broker_clients,
+    }
+}
+
 async fn serve(config: config::Settings, arguments: Arguments, context: daemon::Context) -> anyhow::Result<Exit> {
     let settings = Settings::try_from(&config)?;
+    let about = about(&config, settings.max_connections);
+    let endpoint = match &settings.statistics {
+        Some((address, port)) => Some(Endpoint::bind(address, *port).await?),
+        None => None,
+    };
     let broker = Broker::build(settings, &Surroundings::of_this_process(), Arc::default()).await?;
     let reloader = broker.reloader(config);
     // SIGHUP before READY is answered too: what was read then is judged once the broker serves.
     let reloads = context.reloads();
     let running = broker.start(context.stop().clone());
+    let _statistics = endpoint.map(|endpoint| {
+        let serving = endpoint.serve(running.exporter(), about, context.stop().clone());
+        AbortOnDropHandle::new(tokio::spawn(serving))
+    });
     tokio::select! {
         ended = running.follow(&context) => ended?,
         never = obey_reloads(reloader, reloads, &arguments, &context) => match never {},

@@ -23,6 +23,8 @@ pub(crate) struct SelfCheck {
     /// Known to this process alone before it connects.
     name: String,
     metrics: Arc<Metrics>,
+    /// Of the connections that checks make.
+    counters: Arc<network::Counters>,
     tls: network::Tls,
 }
 
@@ -67,8 +69,14 @@ impl SelfCheck {
             policy,
             name: format!("choria-broker self check {:08x}", rand::random::<u32>()),
             metrics,
+            counters: Arc::default(),
             tls: tls.map_err(|error| CheckError::Connect(error.to_string()))?,
         })
+    }
+
+    /// What the connections of checks counted.
+    pub(crate) fn counters(&self) -> Arc<network::Counters> {
+        Arc::clone(&self.counters)
     }
 
     /// Judges the broker's own token without connecting: the same rules that others will meet, with a reason.
@@ -120,6 +128,7 @@ impl SelfCheck {
         let mut options =
             Options::new(Role::Client, self.name.as_str(), Servers::Fixed(self.servers.clone()), self.tls.clone());
         options.patience = Some(patience);
+        options.counters = Arc::clone(&self.counters);
         options.login = self.login(verdict)?;
         // What the connector says to its users is not news here; the verdict is.
         let connecting = network::connect(options, stop.child_token()).with_subscriber(NoSubscriber::default());

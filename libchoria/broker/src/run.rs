@@ -115,10 +115,11 @@ impl Run {
 
         let mut process = Process::start(&parts.program.path, &file).await?;
         let ports = wait_for_ports(parts.directory.path(), process.id());
-        let Ports { internal: address, clients } = tokio::select! {
+        let Ports { internal: address, clients, monitoring } = tokio::select! {
             ports = tokio::time::timeout(STARTING, ports) => ports.map_err(|_| StartError::Slow)?,
             exit = process.ended() => return Err(ended(parts, &exit)),
         };
+        parts.monitoring.send_replace(monitoring);
         let mut callout = Callout { address: address.clone(), login: service, keys, task: JoinSet::new() };
         // Questions already queue up, and are answered only when the streams exist that members publish to at once.
         let service = callout.subscribe(parts).await?;
@@ -316,7 +317,7 @@ fn nats_config(parts: &Parts, keys: &Keys, service: &KeyPair, internal: &KeyPair
         listen_address: settings.listen_address.clone(),
         client_port: settings.client_port,
         client_advertise: settings.client_advertise.clone(),
-        monitoring: settings.monitoring.clone(),
+        monitoring: settings.statistics.as_ref().map(|_| LOOPBACK_ANY_PORT.to_owned()),
         ports_directory: parts.directory.path().to_owned(),
         tls: TlsConfig {
             certificate: parts.certificate.certificate.clone(),
@@ -350,6 +351,8 @@ struct Ports {
     internal: String,
     /// The listener for clients.
     clients: SocketAddr,
+    /// Where it serves its monitoring, if it does.
+    monitoring: Option<SocketAddr>,
 }
 
 /// Waits for the file in which nats-server names the ports it opened.
@@ -369,7 +372,9 @@ fn read_ports(directory: &Path, process: i32) -> Option<Ports> {
     let ports: serde_json::Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
     let internal = ports.pointer("/websocket/0")?.as_str()?.to_owned();
     let (_, clients) = ports.pointer("/nats/0")?.as_str()?.split_once("://")?;
-    Some(Ports { internal, clients: clients.parse().ok()? })
+    let monitoring = ports.pointer("/monitoring/0").and_then(serde_json::Value::as_str);
+    let monitoring = monitoring.and_then(|url| url.strip_prefix("http://")?.parse().ok());
+    Some(Ports { internal, clients: clients.parse().ok()?, monitoring })
 }
 
 fn ended(parts: &Parts, exit: &Exit) -> StartError {
@@ -387,6 +392,9 @@ fn outcome(ended: Option<Result<Result<(), ServiceError>, tokio::task::JoinError
         Some(Ok(Ok(()))) | None => "it was not running".to_owned(),
     }
 }
+
+/// Where nats-server serves its monitoring: for this process only, on a port that it chooses.
+const LOOPBACK_ANY_PORT: &str = "127.0.0.1:-1";
 
 /// How long nats-server may take to open its ports: streams are read from disk before that.
 const STARTING: Duration = Duration::from_secs(60);

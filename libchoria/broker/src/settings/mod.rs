@@ -39,8 +39,8 @@ pub struct Settings {
     pub(crate) authentication_timeout: Duration,
     pub(crate) write_deadline: Duration,
     pub(crate) max_connections: u32,
-    /// `address:port` of nats-server's monitoring.
-    pub(crate) monitoring: Option<String>,
+    /// Address and port of the statistics endpoint; `None` for none.
+    pub(crate) statistics: Option<(String, u16)>,
     pub(crate) mappings: Vec<(String, String)>,
     pub(crate) streams: Option<StreamSettings>,
     /// How long nats-server may take to stop.
@@ -85,7 +85,7 @@ impl TryFrom<&config::Settings> for Settings {
         let certificate = reader.certificate();
         let client_port = reader.port(keys::NETWORK_CLIENT_PORT);
         let client_advertise = reader.client_advertise(client_port);
-        let monitoring = reader.monitoring();
+        let statistics = reader.statistics();
         let mappings = reader.mappings();
         let listen_address = reader.listen_address();
         let Reader { problems, warnings, .. } = reader;
@@ -110,7 +110,7 @@ impl TryFrom<&config::Settings> for Settings {
             authentication_timeout: authentication_timeout(config),
             write_deadline: config.get(keys::NETWORK_WRITE_DEADLINE),
             max_connections: u32::try_from(config.get(keys::NETWORK_MAX_CONNECTIONS)).unwrap_or(MAX_CONNECTIONS),
-            monitoring,
+            statistics,
             mappings,
             streams: StreamSettings::read(config),
             stop_patience: stop_patience(config),
@@ -248,26 +248,12 @@ impl Reader<'_> {
         }
     }
 
-    /// nats-server's own monitoring has no access control and some versions show tokens in it, so it is served to this
-    /// host only.
-    fn monitoring(&mut self) -> Option<String> {
+    fn statistics(&mut self) -> Option<(String, u16)> {
         if self.config.get(keys::STATS_PORT) == 0 {
             return None;
         }
         let port = self.port(keys::STATS_PORT);
-        match self.config.get(keys::STATS_ADDRESS).unwrap_or("127.0.0.1") {
-            "localhost" => Some(format!("127.0.0.1:{port}")),
-            text => match text.parse::<IpAddr>() {
-                Ok(IpAddr::V4(address)) if address.is_loopback() => Some(format!("{address}:{port}")),
-                Ok(IpAddr::V6(address)) if address.is_loopback() => Some(format!("[{address}]:{port}")),
-                _ => {
-                    let rule = "this broker serves statistics on a loopback address only; set it to 127.0.0.1, or \
-                        remove plugin.choria.stats_port";
-                    self.problem(keys::STATS_ADDRESS.name(), rule);
-                    None
-                }
-            },
-        }
+        Some((self.config.get(keys::STATS_ADDRESS).unwrap_or("127.0.0.1").to_owned(), port))
     }
 
     fn mappings(&mut self) -> Vec<(String, String)> {

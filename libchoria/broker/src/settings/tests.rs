@@ -59,10 +59,6 @@ fn what_cannot_be_honoured_is_refused() {
             "plugin.choria.network.client_hosts: \"::ffff:0.0.0.0/8\" is neither an IP address nor a network",
         ),
         (
-            &[("plugin.choria.stats_port", "8222"), ("plugin.choria.stats_address", "0.0.0.0")],
-            "plugin.choria.stats_address: this broker serves statistics on a loopback address only",
-        ),
-        (
             &[("plugin.choria.network.mapping.names", "x")],
             "plugin.choria.network.mapping.x.source: the mapping x needs",
         ),
@@ -102,7 +98,7 @@ fn defaults_are_those_of_the_original_where_a_callout_allows() {
     assert_eq!(settings.stop_patience, Duration::from_secs(58));
     assert_eq!(settings.max_connections, 50_000);
     assert!(!settings.policy.read_only && !settings.policy.enforce_expiry && settings.policy.client_hosts.is_empty());
-    assert!(settings.streams.is_none() && settings.monitoring.is_none() && settings.curves.is_empty());
+    assert!(settings.streams.is_none() && settings.statistics.is_none() && settings.curves.is_empty());
     assert!(settings.policy.provisioning.is_none() && settings.policy.system.is_none());
 }
 
@@ -113,6 +109,7 @@ fn values_reach_their_place() {
         ("plugin.choria.network.auth_timeout", "3s"),
         ("plugin.choria.network.listen_address", "[::1]"),
         ("plugin.choria.stats_port", "8222"),
+        ("plugin.choria.stats_address", "0.0.0.0"),
         ("plugin.choria.network.stream.store", "/var/lib/streams"),
         ("plugin.choria.network.provisioning.client_password", "s3cret"),
         ("plugin.choria.network.client_hosts", "10.0.0.0/8"),
@@ -124,7 +121,7 @@ fn values_reach_their_place() {
     assert_eq!(settings.client_advertise, "broker.example.net:4333");
     assert_eq!(settings.authentication_timeout, Duration::from_secs(3));
     assert_eq!(settings.listen_address, "::1");
-    assert_eq!(settings.monitoring.as_deref(), Some("127.0.0.1:8222"));
+    assert_eq!(settings.statistics, Some(("0.0.0.0".to_owned(), 8222)));
     assert_eq!(settings.mappings, [("old.*".to_owned(), "new.$1".to_owned())]);
     assert!(settings.policy.provisioning.is_some() && !settings.policy.client_hosts.is_empty());
     let names: Vec<_> = settings.streams.unwrap().streams.iter().map(StreamConfig::name).collect();

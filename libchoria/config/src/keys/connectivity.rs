@@ -80,11 +80,11 @@ keys! {
         .default("mcollective").url("https://choria.io/docs/federation/");
 
     STATS_ADDRESS: Text = key("plugin.choria.stats_address",
-        "Address on which a broker serves monitoring data.")
+        "Address on which broker and server serve statistics and Prometheus metrics, without access control.")
         .default("127.0.0.1");
 
     STATS_PORT: Integer = key("plugin.choria.stats_port",
-        "Port on which a broker serves monitoring data; 0 is off.")
+        "Port on which broker and server serve statistics and Prometheus metrics; 0 is off.")
         .default("0").rule(PORT);
 
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `scrape` | [`Scrape`], what one answer to Prometheus is made of |
 //! | `about` | [`About`], the page `/choria/`, and the `process_*` metrics |
+//! | `connector` | the metrics that every connection to a broker has |
 //! | `serve` | [`Endpoint`]: the listener, its limits, the paths |
 //!
 //! Nothing is kept between two scrapes: an [`Exporter`] is asked when somebody asks, and a daemon without a port for
@@ -11,6 +12,7 @@
 //! listens is for the administrator to decide (`plugin.choria.stats_address`).
 
 mod about;
+mod connector;
 mod scrape;
 mod serve;
 
