@@ -84,6 +84,7 @@ impl Host {
         let disconnected = loop {
             pulse.alive();
             let has_room = self.running.len() < MAX_RUNNING;
+            self.node.borrow().stats.set_running(self.running.len());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break false,

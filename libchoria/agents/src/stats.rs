@@ -41,7 +41,9 @@ pub enum Counter {
 /// The counters of one server and when it last accepted a request.
 #[derive(Debug, Default)]
 pub struct Stats {
-    counters: [AtomicU64; 14],
+    counters: [AtomicU64; Counter::ALL.len()],
+    /// Requests that are being answered.
+    running: AtomicU64,
     /// By version, then by counter.
     protocol: [[AtomicU64; 4]; 2],
     /// Unix seconds; 0 is never.
@@ -89,6 +91,45 @@ pub struct Counts {
 }
 
 impl Counter {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::Total,
+        Self::Validated,
+        Self::Unvalidated,
+        Self::Passed,
+        Self::Filtered,
+        Self::Replies,
+        Self::TtlExpired,
+        Self::Events,
+        Self::Replayed,
+        Self::Displaced,
+        Self::TimedOut,
+        Self::Denied,
+        Self::Unaudited,
+        Self::Unsent,
+    ];
+
+    /// What the metric says of itself; the first eight are the words of the original.
+    #[must_use]
+    pub fn help(self) -> &'static str {
+        match self {
+            Self::Total => "Total number of messages received from the network",
+            Self::Validated => "Number of messages that were received and validated successfully",
+            Self::Unvalidated => "Number of messages that were received but did not pass validation",
+            Self::Passed => "Number of messages where this instance matched the filter expression",
+            Self::Filtered => "Number of messages where this instance did not match the filter expression",
+            Self::Replies => "Number of reply messages that were produced",
+            Self::TtlExpired => "Number of messages received that were too old and dropped",
+            Self::Events => "Number of lifecycle events that were published by this instance",
+            Self::Replayed => "Number of requests refused because they were served already",
+            Self::Displaced => "Number of request ids forgotten early because too many came",
+            Self::TimedOut => "Number of requests ended because their agent took too long",
+            Self::Denied => "Number of calls that the authorization refused",
+            Self::Unaudited => "Number of calls whose audit line could not be written",
+            Self::Unsent => "Number of replies that the connection did not take",
+        }
+    }
+
     /// The name of the metric.
     #[must_use]
     pub fn metric(self) -> &'static str {
@@ -132,6 +173,17 @@ impl Stats {
     #[must_use]
     pub fn protocol(&self, version: Version, counter: ProtocolCounter) -> u64 {
         self.protocol[version as usize][counter as usize].load(Ordering::Relaxed)
+    }
+
+    /// Says how many requests are being answered now.
+    pub(crate) fn set_running(&self, count: usize) {
+        self.running.store(count as u64, Ordering::Relaxed);
+    }
+
+    /// How many requests are being answered.
+    #[must_use]
+    pub fn running(&self) -> u64 {
+        self.running.load(Ordering::Relaxed)
     }
 
     /// All values.
@@ -191,6 +243,7 @@ mod tests {
             (Counter::Unaudited, "choria_server_unaudited"),
             (Counter::Unsent, "choria_server_unsent_replies"),
         ];
+        assert_eq!(all.map(|(counter, _)| counter), Counter::ALL);
         for (times, (counter, metric)) in all.into_iter().enumerate() {
             (0..=times).for_each(|_| stats.count(counter));
             assert_eq!(counter.metric(), metric);

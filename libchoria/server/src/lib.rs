@@ -10,6 +10,7 @@
 //! | `token` | how near the end of the token is |
 //! | `events` | lifecycle events (spec 02 §15) |
 //! | `status` | the status file (spec 04 §4.3) |
+//! | `exporter` | the metrics of a server (spec 04 §2.4) |
 //! | `certificate` | when the client certificate expires |
 //! | `program` | [`run`], what `choria-server` and `choria server run` have in common |
 //!
@@ -17,6 +18,7 @@
 
 mod certificate;
 mod events;
+mod exporter;
 mod live;
 mod problems;
 mod program;

@@ -1,5 +1,6 @@
 //! What `choria-server` and `choria server run` have in common: from arguments to exit code.
 
+use crate::exporter::{self, Exporter};
 use crate::reload::Reloader;
 use crate::server::Server;
 use crate::settings::{Parts, Settings};
@@ -10,6 +11,7 @@ use daemon::logging::{Level, Logging};
 use daemon::{Exit, Options};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// The arguments of a server (spec 04 §1.1).
@@ -94,8 +96,13 @@ async fn serve(settings: Settings, mut reloader: Reloader, context: daemon::Cont
     context.status("Connecting to the broker");
 
     let now = SystemTime::now();
-    let parts = Parts { context: Some(context.clone()), ..Parts::from_settings(&settings, now)? };
+    let config = config.clone();
+    let mut parts = Parts { context: Some(context.clone()), ..Parts::from_settings(&settings, now)? };
+    parts.times = exporter::port(&config).map(|_| Arc::default());
+    let connector = Arc::clone(&parts.network.counters);
     let running = Server::build(settings, parts, rand::random(), now).context("building the server")?.start();
+    let exporter = Exporter { handle: running.handle(), connector };
+    let _statistics = exporter::serve(&config, exporter, context.stop()).await;
     let ready = async {
         running.attempted().await;
         context.ready();

@@ -1,0 +1,126 @@
+//! The metrics of a server (spec 04 §2.4), asked for at each scrape: those of the original with its names and labels,
+//! and our own.
+
+use crate::certificate;
+use crate::live::Handle;
+use agents::{Counter, Node};
+use config::keys;
+use daemon::metrics::{About, Build, Endpoint, Scrape};
+use network::{Counters, State};
+use protocol::{Counter as ProtocolCounter, Version};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// What a server tells on its statistics endpoint.
+#[derive(Debug)]
+pub(crate) struct Exporter {
+    pub(crate) handle: Handle,
+    /// Of all connections that the server made.
+    pub(crate) connector: Arc<Counters>,
+}
+
+/// Serves statistics where `config` wants them; nothing at all without a port. A port that cannot be had is no reason
+/// for a node to be out of reach, so it is logged and the server goes on.
+pub(crate) async fn serve(
+    config: &config::Settings,
+    exporter: Exporter,
+    stop: &CancellationToken,
+) -> Option<AbortOnDropHandle<()>> {
+    let port = port(config)?;
+    let address = config.get(keys::STATS_ADDRESS).unwrap_or("127.0.0.1");
+    match Endpoint::bind(address, port).await {
+        Ok(endpoint) => {
+            let serving = endpoint.serve(Arc::new(exporter), about(config), stop.clone());
+            Some(AbortOnDropHandle::new(tokio::spawn(serving)))
+        }
+        Err(error) => {
+            tracing::error!("{error}");
+            None
+        }
+    }
+}
+
+/// The port for statistics; `None` when they are off.
+pub(crate) fn port(config: &config::Settings) -> Option<u16> {
+    u16::try_from(config.get(keys::STATS_PORT)).ok().filter(|port| *port > 0)
+}
+
+fn about(config: &config::Settings) -> About {
+    About {
+        build: Build::this(),
+        identity: config.identity().to_string(),
+        config_file: config.config_file().unwrap_or(Path::new("")).to_owned(),
+        tls: config.protection().tls,
+        secure: true,
+        max_broker_clients: 0,
+    }
+}
+
+impl daemon::metrics::Exporter for Exporter {
+    async fn export(&self, scrape: &mut Scrape) {
+        let node = self.handle.node();
+        let identity = node.identity();
+        let labels = [("identity", identity.as_str())];
+        for counter in Counter::ALL {
+            scrape.counter(counter.metric(), counter.help(), &labels, node.stats.value(counter));
+        }
+        protocol(&node, scrape);
+        scrape.connector(&self.connector.counts(), identity.as_str());
+        state(&node, scrape);
+        if let Some(times) = &node.times {
+            let help = "How long requests took from arrival to the reply handed to the connection";
+            let seconds = times.total().as_secs_f64();
+            scrape.summary("choria_server_handling_seconds", help, &labels, times.count(), seconds);
+        }
+    }
+}
+
+/// `choria_protocol_*` by version.
+fn protocol(node: &Node, scrape: &mut Scrape) {
+    let counters = [
+        (ProtocolCounter::JsonParseFailure, "Amount of times un-parsable JSON was received"),
+        (ProtocolCounter::Valid, "Number of messages with valid signatures"),
+        (ProtocolCounter::Invalid, "Number of messages with invalid signatures"),
+        (
+            ProtocolCounter::Error,
+            "Number of protocol errors such as missing certificate, un-parsable files and other unrecoverable errors",
+        ),
+    ];
+    for (counter, help) in counters {
+        for version in [Version::V1, Version::V2] {
+            let value = node.stats.protocol(version, counter);
+            scrape.counter(counter.metric(), help, &[("version", version.label())], value);
+        }
+    }
+}
+
+/// What goes up and down.
+fn state(node: &Node, scrape: &mut Scrape) {
+    let identity = node.identity();
+    let mut gauge = |name, help, value: f64| scrape.gauge(name, help, &[("identity", identity.as_str())], value);
+    let connected = node.broker.status().is_some_and(|status| status.state == State::Connected);
+    gauge("choria_server_connected", "Whether the server is connected to a broker", f64::from(connected));
+    let running = node.stats.running() as f64;
+    gauge("choria_server_requests_running", "Requests that are being answered", running);
+    let help = "Request ids remembered so that none is served twice";
+    gauge("choria_server_replay_ids", help, node.replays.len() as f64);
+    if let Some(accepted) = node.stats.last_accepted() {
+        let help = "When a request was last accepted, seconds since 1970";
+        gauge("choria_server_last_request_timestamp_seconds", help, accepted as f64);
+    }
+    if let Some(end) = node.provider.credentials().and_then(security::Credentials::expiry) {
+        let help = "When the server's token or its issuer expires, seconds since 1970";
+        gauge("choria_server_token_expiry_timestamp_seconds", help, unix_seconds(end));
+    }
+    if let Some(end) = certificate::expiry(&node.settings) {
+        let help = "When the server's certificate expires, seconds since 1970";
+        gauge("choria_server_certificate_expiry_timestamp_seconds", help, unix_seconds(end));
+    }
+}
+
+fn unix_seconds(time: SystemTime) -> f64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64().floor())
+}
