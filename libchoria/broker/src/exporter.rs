@@ -71,6 +71,8 @@ fn own(seen: &Snapshot, identity: &str, scrape: &mut Scrape) {
         ("choria_broker_callout_dropped", "Logins that found the queue full and were not answered", seen.dropped),
         ("choria_broker_callout_malformed", "Messages to the callout that were no question", seen.malformed),
         ("choria_broker_nats_restarts", "Times nats-server was started again after it ended by itself", seen.restarts),
+        ("choria_broker_reloads", "Configurations read anew and put in force", seen.reloads),
+        ("choria_broker_reloads_refused", "Configurations read anew and refused as a whole", seen.reloads_refused),
         (
             "choria_broker_self_check_failures",
             "Failed attempts of the broker to log in to itself",
