@@ -196,4 +196,20 @@ mod tests {
             assert_eq!(whole_milliseconds(text), expected, "{text}");
         }
     }
+    #[test]
+    fn a_leaf_node_has_its_own_labels() {
+        let page = r#"{"leafs":[{"name":"l","account":"choria","ip":"10.0.0.9","port":7422,"rtt":"3ms","in_msgs":1,
+            "out_msgs":2,"in_bytes":3,"out_bytes":4,"subscriptions":5}]}"#;
+        let leafs: serde_json::Value = serde_json::from_str(page).unwrap();
+        let leaf: Leaf = serde_json::from_value(leafs["leafs"][0].clone()).unwrap();
+        let mut scrape = Scrape::default();
+        leaf_node(&leaf, "b1", &mut scrape);
+        let text = String::from_utf8(scrape.encode()).unwrap();
+        let labels = r#"{account="choria",host="10.0.0.9",identity="b1",port="7422"}"#;
+        for (name, value) in
+            [("in_msgs", 1), ("out_msgs", 2), ("in_bytes", 3), ("out_bytes", 4), ("subscriptions", 5), ("rtt_ms", 3)]
+        {
+            assert!(text.contains(&format!("choria_network_leafnode_{name}{labels} {value}\n")), "{name} in\n{text}");
+        }
+    }
 }

@@ -2,7 +2,9 @@
 //! credentials and ports. Nothing in it sleeps: programs say when they are ready through the service manager's
 //! notification socket, and clients are asked until the answer is there or the time is up.
 
+pub mod exposition;
 mod files;
+pub mod http;
 mod process;
 
 pub use process::{Output, Process};
