@@ -3,8 +3,8 @@
 use crate::certificates::{self, Certificate, CertificateError};
 use crate::child::{Program, ProgramError};
 use crate::decision::Policy;
-use crate::front::Front;
 use crate::exporter::Exporter;
+use crate::front::Front;
 use crate::metrics::Metrics;
 use crate::monitoring::Monitoring;
 use crate::readiness::{CheckError, SelfCheck, Verdict};

@@ -71,6 +71,21 @@ fn own(seen: &Snapshot, identity: &str, scrape: &mut Scrape) {
         ("choria_broker_callout_dropped", "Logins that found the queue full and were not answered", seen.dropped),
         ("choria_broker_callout_malformed", "Messages to the callout that were no question", seen.malformed),
         ("choria_broker_nats_restarts", "Times nats-server was started again after it ended by itself", seen.restarts),
+        (
+            "choria_broker_front_accepted",
+            "Connections that the TLS front encrypted and handed to nats-server",
+            seen.front_accepted,
+        ),
+        (
+            "choria_broker_front_failed",
+            "Connections that ended at the TLS front before they were encrypted",
+            seen.front_failed,
+        ),
+        (
+            "choria_broker_front_turned_away",
+            "Connections that the TLS front closed because it had more to do than it could",
+            seen.front_turned_away,
+        ),
         ("choria_broker_reloads", "Configurations read anew and put in force", seen.reloads),
         ("choria_broker_reloads_refused", "Configurations read anew and refused as a whole", seen.reloads_refused),
         (
