@@ -111,9 +111,22 @@ fn line(agent: &str, call: &Authorized, now: SystemTime) -> Vec<u8> {
         data: &call.body().data,
     };
     // Texts, numbers and JSON values always have a JSON form.
-    let mut text = serde_json::to_vec(&line).unwrap_or_default();
+    let mut text = escape(&serde_json::to_string(&line).unwrap_or_default()).into_bytes();
     text.push(b'\n');
     text
+}
+
+/// Writes what stands in texts only as the original does, so that both write the same line and none can carry markup or
+/// a line break of another alphabet into a viewer.
+fn escape(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => escaped.push(c),
+        }
+    }
+    escaped
 }
 
 /// As the original writes it: microseconds, UTC, an offset without a colon.
@@ -143,6 +156,11 @@ mod tests {
         for (seconds, nanoseconds, text) in rows {
             assert_eq!(timestamp(SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)), text);
         }
+    }
+
+    #[test]
+    fn what_the_original_escapes_is_escaped() {
+        assert_eq!(escape("{\"a<b>&\u{2028}ä\":1}"), r#"{"a\u003cb\u003e\u0026\u2028ä":1}"#);
     }
 
     /// Case, settings, mode of the file.

@@ -180,6 +180,11 @@ impl Shared {
     }
 
     fn on_connected(&self) {
+        if *self.state.borrow() == State::Closed {
+            // An abandoned attempt came through after all; the client library finds nobody left and closes it.
+            tracing::debug!(connection = %self.name, "an abandoned attempt to return was answered");
+            return;
+        }
         *lock(&self.last_login_error) = None;
         *lock(&self.told) = Told::default();
         self.waiting_bytes.store(0, Ordering::Relaxed);
