@@ -141,6 +141,7 @@ fn a_server_answers_in_each_of_its_collectives() {
     lab.choria(&[&token[..], &["--collectives", "choria", "--collectives", "uk"]].concat()).succeeded();
     let conf = lab.read("n1.conf");
     lab.write("n1.conf", &format!("{conf}collectives = choria,uk\nmain_collective = uk\n"));
+    lab.write("client.conf", &format!("{}collectives = choria,uk,de\n", lab.read("client.conf")));
     let server = lab.start("choria-server", &["--config", "n1.conf"]).ready();
     lab.wait_for_fleet(1);
     for (collective, answers) in [("choria", true), ("uk", true), ("de", false)] {
