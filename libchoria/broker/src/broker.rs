@@ -5,13 +5,17 @@ use crate::child::{Program, ProgramError};
 use crate::decision::Policy;
 use crate::exporter::Exporter;
 use crate::front::Front;
+use crate::listener_files::ListenerFiles;
 use crate::metrics::Metrics;
 use crate::monitoring::Monitoring;
+use crate::own_identity::{IdentityError, OwnIdentity};
+use crate::peers;
 use crate::readiness::{CheckError, SelfCheck, Verdict};
 use crate::reload::Reloader;
 use crate::run::{Ending, Run, StartError};
-use crate::settings::Settings;
+use crate::settings::{ClientCertificates, Settings};
 use crate::surroundings::Surroundings;
+use network::ServerAddress;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +35,12 @@ pub(crate) struct Parts {
     pub(crate) settings: Settings,
     pub(crate) program: Program,
     pub(crate) certificate: Certificate,
+    /// The copies of it that nats-server reads.
+    pub(crate) listener_files: ListenerFiles,
+    /// For connections to the own nats-server.
+    pub(crate) own_tls: network::Tls,
+    /// The other members of the cluster; empty for a broker alone.
+    pub(crate) peers: Vec<ServerAddress>,
     /// Private; removed at the end.
     pub(crate) directory: TempDir,
     pub(crate) self_check: Arc<SelfCheck>,
@@ -82,6 +92,15 @@ pub enum BuildError {
     /// No certificate could be made.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// nats-server keeps streams behind a gateway only as a member of a cluster.
+    #[error(
+        "plugin.choria.network.gateway_port: a broker with streams (plugin.choria.network.stream.store) needs a cluster \
+         to have a way to other clusters; set plugin.choria.network.peers, or remove one of the two"
+    )]
+    GatewayAlone,
+    /// The broker could not prove itself to its own listeners.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// The broker's own token is not good.
     #[error(transparent)]
     Token(#[from] CheckError),
@@ -112,8 +131,6 @@ impl Broker {
             tracing::warn!("{warning}");
         }
         let (policy_sender, policy) = watch::channel(Arc::clone(&settings.policy));
-        let self_check = Arc::new(SelfCheck::new(&settings, policy.clone(), Arc::clone(&metrics))?);
-        warn_of_expiry(self_check.rehearse(SystemTime::now())?);
         let program = Program::find(surroundings.nats_server.as_deref(), surroundings.search_path.as_deref()).await?;
         let base = &surroundings.runtime_directory;
         let directory = tempfile::Builder::new().prefix("choria-broker-").tempdir_in(base);
@@ -125,16 +142,36 @@ impl Broker {
                 certificates::find_or_generate(kept, &certificate_names(&settings), SystemTime::now())?
             }
         };
-        let check_interval = CHECK_INTERVAL;
+        let topology = &settings.topology;
+        let demanded = topology.certificates != ClientCertificates::None;
+        let own = if demanded { Some(OwnIdentity::make(directory.path())?) } else { None };
+        let authority = topology.authority.clone().filter(|_| demanded);
+        let (own_authority, own_tls) = match own {
+            Some(own) => (Some(own.authority), own.tls),
+            None => (None, network::Tls::unverified().map_err(IdentityError::from)?),
+        };
+        let listener_files = ListenerFiles::new(certificate.clone(), authority, own_authority, directory.path());
+        let self_check = SelfCheck::new(&settings, policy.clone(), Arc::clone(&metrics), own_tls.clone());
+        let self_check = Arc::new(self_check);
+        warn_of_expiry(self_check.rehearse(SystemTime::now())?);
+        let peers = peers::find(&topology.peers, &network::Dns).await;
+        if !peers.is_empty() {
+            warn_of_open_cluster(&settings);
+        } else if topology.gateway.is_some() && settings.streams.is_some() {
+            return Err(BuildError::GatewayAlone);
+        }
         let monitoring = watch::Sender::new(None);
         let parts = Parts {
             settings,
             program,
             certificate,
+            listener_files,
+            own_tls,
+            peers,
             directory,
             self_check,
             policy,
-            check_interval,
+            check_interval: CHECK_INTERVAL,
             metrics,
             front: None,
             monitoring,
@@ -267,7 +304,7 @@ async fn supervise(
             Ok(mut run) => {
                 if let Err(error) = run.prove(&parts, &stop).await {
                     if stop.is_cancelled() || !served {
-                        run.stop(parts.settings.stop_patience).await;
+                        run.stop(parts.settings.stop_patience, false).await;
                         return if stop.is_cancelled() { Ok(()) } else { Err(error) };
                     }
                     tracing::warn!("{error}");
@@ -280,15 +317,28 @@ async fn supervise(
                 }
                 match ending {
                     Ending::Stopped => {
-                        reporter.send_replace(Status { serving: false, text: "stopping nats-server".to_owned() });
-                        let exit = run.stop(parts.settings.stop_patience).await;
+                        let cluster = !parts.peers.is_empty();
+                        let text = if cluster {
+                            "stopping: clients are sent to other brokers of the cluster"
+                        } else {
+                            "stopping nats-server"
+                        };
+                        reporter.send_replace(Status { serving: false, text: text.to_owned() });
+                        let exit = run.stop(parts.settings.stop_patience, cluster).await;
                         tracing::info!("nats-server stopped: {exit}");
                         return Ok(());
                     }
                     Ending::Died(exit) => format!("nats-server ended by itself: {exit}"),
                     Ending::Unresponsive => {
-                        run.stop(UNRESPONSIVE_PATIENCE).await;
+                        run.stop(UNRESPONSIVE_PATIENCE, false).await;
                         "nats-server did not answer and was stopped".to_owned()
+                    }
+                    Ending::RoomAgain => {
+                        let text = "restarting nats-server: there is room for streams again";
+                        tracing::warn!("{text}; everybody reconnects");
+                        reporter.send_replace(Status { serving: false, text: text.to_owned() });
+                        run.stop(parts.settings.stop_patience, false).await;
+                        continue;
                     }
                 }
             }
@@ -320,18 +370,30 @@ async fn serve(run: &mut Run, parts: &Parts, reporter: &watch::Sender<Status>, s
 /// The status line of a broker that serves.
 fn describe(parts: &Parts, run: &Run) -> Status {
     let settings = &parts.settings;
-    parts.metrics.streams_missing(run.missing_streams());
     let seen = parts.metrics.snapshot();
     let denied: u64 = seen.denied.values().sum();
     let mut text = format!(
         "nats-server {} serves {} on port {}; {} connections allowed, {denied} denied",
-        parts.program.version, settings.identity, settings.client_port, seen.allowed
+        run.version(),
+        settings.identity,
+        settings.client_port,
+        seen.allowed
     );
     if seen.restarts > 0 {
         text.push_str(&format!(", {} restarts", seen.restarts));
     }
-    if run.missing_streams() > 0 {
-        text.push_str(&format!("; {} streams could not be set up", run.missing_streams()));
+    let streams = run.streams();
+    if streams.off {
+        text.push_str("; NOTHING IS STORED: the disk of plugin.choria.network.stream.store is full");
+    } else if streams.missing > 0 {
+        let why = streams.problem.unwrap_or_else(|| "they are being set up".to_owned());
+        text.push_str(&format!("; {} streams are missing: {why}", streams.missing));
+    }
+    if run.refused_certificate().is_some() {
+        text.push_str("; the new certificate is refused and the one before stays in use, see the log");
+    }
+    if let Some(newer) = run.newer() {
+        text.push_str(&format!("; nats-server {newer} is installed and used after a restart"));
     }
     if run.verdict() == Verdict::OwnTokenExpired {
         text.push_str("; the broker's own token has expired");
@@ -343,6 +405,18 @@ fn warn_of_expiry(verdict: Verdict) {
     if verdict == Verdict::OwnTokenExpired {
         tracing::warn!(
             "the broker's own token in plugin.security.choria.token_file has expired; others are served, but renew it"
+        );
+    }
+}
+
+/// Routes carry every account, the system's included.
+fn warn_of_open_cluster(settings: &Settings) {
+    let peers = &settings.topology.peers;
+    if peers.login.is_none() && peers.tls.is_none() {
+        tracing::warn!(
+            "whoever reaches port {} joins the cluster with all rights: set plugin.choria.network.peer_user and \
+             peer_password, or plugin.choria.network.peer_tls, on all of its brokers",
+            peers.port
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Connections of this process into its own nats-server: over the loopback websocket listener, by nkey.
+//! Connections of this process into its own nats-server: over its websocket listener, by nkey.
 //!
 //! These bypass the callout, live exactly as long as one run of nats-server, and come back at once when they break,
 //! because everybody waits for them: none of which is true of the fleet's connections in the crate `network`.
@@ -19,11 +19,21 @@ pub struct InternalError {
     pub problem: String,
 }
 
-/// Connects to the listener `ws://127.0.0.1:PORT` as the user with the key `login`.
+/// Where the listener is, and how to speak to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    /// `ws://127.0.0.1:PORT`, or `wss://HOST:PORT` where the listener serves members of the fleet too.
+    pub(crate) address: String,
+    /// With a client certificate where the listener demands one.
+    pub(crate) tls: network::Tls,
+}
+
+/// Connects as the user with the key `login`.
 ///
 /// # Errors
 /// [`InternalError`] after [`PATIENCE`] or when the login is refused.
-pub(crate) async fn connect(address: &str, name: &str, login: &KeyPair) -> Result<Client, InternalError> {
+pub(crate) async fn connect(access: &Access, name: &str, login: &KeyPair) -> Result<Client, InternalError> {
+    let address = access.address.as_str();
     let failed = |problem: String| InternalError { address: address.to_owned(), problem };
     let seed = login.seed().map_err(|error| failed(error.to_string()))?;
     let options = ConnectOptions::with_nkey(seed)
@@ -32,8 +42,14 @@ pub(crate) async fn connect(address: &str, name: &str, login: &KeyPair) -> Resul
         .request_timeout(Some(PATIENCE))
         .subscription_capacity(SUBSCRIPTION_CAPACITY)
         .ignore_discovered_servers()
+        .tls_client_config(access.tls.config().as_ref().clone())
         .reconnect_delay_callback(|_| RECONNECT_DELAY);
     options.connect(address).await.map_err(|error| failed(error.to_string()))
+}
+
+/// Whether the connection is there right now.
+pub(crate) fn is_connected(client: &Client) -> bool {
+    client.connection_state() == State::Connected
 }
 
 /// Whether nats-server answers a question on this connection right now.

@@ -8,8 +8,13 @@
 //! | `nats_config` | nats-server's configuration file; pure |
 //! | `child` | running nats-server |
 //! | `certificates` | a certificate where none is configured |
-//! | `renewal` | noticing a replaced certificate |
-//! | `streams` | the standard streams |
+//! | `listener_files` | the copies of certificates that nats-server reads, so that a bad replacement changes nothing |
+//! | `own_identity` | a client certificate of this process, where a listener demands one |
+//! | `renewal` | noticing a replaced certificate or program |
+//! | `peers` | who the other members of the cluster are |
+//! | `configure` | nats-server's configuration for one run |
+//! | `streams` | the standard streams, set up and watched |
+//! | `storage` | whether the disk of the streams has room |
 //! | `readiness` | connecting like a member of the fleet, to know that all of it works |
 //! | `settings` | the configuration a broker needs, checked |
 //! | `reload` | changed configuration put in force while all of it runs |
@@ -30,13 +35,17 @@ mod broker;
 pub mod callout;
 mod certificates;
 mod child;
+mod configure;
 pub mod decision;
 mod exporter;
 pub mod front;
 mod internal;
+mod listener_files;
 mod metrics;
 mod monitoring;
-mod nats_config;
+pub mod nats_config;
+mod own_identity;
+mod peers;
 pub mod permissions;
 mod program;
 mod readiness;
@@ -44,6 +53,7 @@ mod reload;
 mod renewal;
 mod run;
 mod settings;
+mod storage;
 mod streams;
 mod surroundings;
 
@@ -54,6 +64,7 @@ pub use exporter::Exporter;
 pub use internal::InternalError;
 pub use metrics::{Metrics, Snapshot};
 pub use nats_config::{CalloutKeys, NatsConfig, TlsConfig};
+pub use own_identity::IdentityError;
 pub use program::{Arguments, run};
 pub use readiness::CheckError;
 pub use reload::{Changes, ReloadError, Reloader};

@@ -23,7 +23,13 @@ pub struct Metrics {
     front_accepted: AtomicU64,
     front_failed: AtomicU64,
     front_turned_away: AtomicU64,
+    callout_restarts: AtomicU64,
+    certificate_reloads: AtomicU64,
+    certificates_refused: AtomicU64,
+    certificate_expires: AtomicU64,
     streams_missing: AtomicU64,
+    streams_off: AtomicU64,
+    streams_given_up: AtomicU64,
 }
 
 /// The values of [`Metrics`] at one moment.
@@ -59,8 +65,20 @@ pub struct Snapshot {
     pub front_failed: u64,
     /// Connections that the TLS front closed without a word, because it had more to do than it could.
     pub front_turned_away: u64,
-    /// Configured streams that could not be set up yet.
+    /// Times the callout was started again while nats-server ran on.
+    pub callout_restarts: u64,
+    /// Times nats-server was told to read a replaced certificate, which reconnects everybody.
+    pub certificate_reloads: u64,
+    /// Replaced certificates that were refused; the one before stays in use.
+    pub certificates_refused: u64,
+    /// When the certificate in use ends, in seconds since 1970; 0 when it does not tell.
+    pub certificate_expires: u64,
+    /// Standard streams that are not set up yet.
     pub streams_missing: u64,
+    /// 1 while nats-server stores nothing although it should, as on a full disk; otherwise 0.
+    pub streams_off: u64,
+    /// Times nats-server stopped storing.
+    pub streams_given_up: u64,
 }
 
 impl Metrics {
@@ -84,7 +102,13 @@ impl Metrics {
             front_accepted: read(&self.front_accepted),
             front_failed: read(&self.front_failed),
             front_turned_away: read(&self.front_turned_away),
+            callout_restarts: read(&self.callout_restarts),
+            certificate_reloads: read(&self.certificate_reloads),
+            certificates_refused: read(&self.certificates_refused),
+            certificate_expires: read(&self.certificate_expires),
             streams_missing: read(&self.streams_missing),
+            streams_off: read(&self.streams_off),
+            streams_given_up: read(&self.streams_given_up),
         }
     }
 
@@ -128,10 +152,6 @@ impl Metrics {
         self.reloads_refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn streams_missing(&self, count: usize) {
-        self.streams_missing.store(count as u64, Ordering::Relaxed);
-    }
-
     pub(crate) fn self_check_failed(&self) {
         self.self_checks_failed.fetch_add(1, Ordering::Relaxed);
     }
@@ -146,6 +166,32 @@ impl Metrics {
 
     pub(crate) fn front_turned_away(&self, count: u64) {
         self.front_turned_away.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn callout_restarted(&self) {
+        self.callout_restarts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn certificate_reloaded(&self) {
+        self.certificate_reloads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn certificate_refused(&self) {
+        self.certificates_refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Seconds since 1970.
+    pub(crate) fn certificate_expires(&self, end: u64) {
+        self.certificate_expires.store(end, Ordering::Relaxed);
+    }
+
+    pub(crate) fn streams(&self, missing: usize, off: bool) {
+        self.streams_missing.store(missing as u64, Ordering::Relaxed);
+        self.streams_off.store(u64::from(off), Ordering::Relaxed);
+    }
+
+    pub(crate) fn streams_given_up(&self) {
+        self.streams_given_up.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -52,26 +52,22 @@ pub enum CheckError {
 }
 
 impl SelfCheck {
-    /// Prepares checks of the broker with these settings.
-    ///
-    /// # Errors
-    /// [`CheckError::Connect`] when TLS cannot be set up.
+    /// Prepares checks of the broker with these settings; `tls` is for connections to the own nats-server.
     pub(crate) fn new(
         settings: &Settings,
         policy: watch::Receiver<Arc<Policy>>,
         metrics: Arc<Metrics>,
-    ) -> Result<Self, CheckError> {
-        // The other end is our own child on this machine; its certificate carries names, not loopback addresses.
-        let tls = network::Tls::unverified();
-        Ok(Self {
+        tls: network::Tls,
+    ) -> Self {
+        Self {
             servers: addresses(&settings.listen_address, settings.client_port),
             login: settings.login.clone(),
             policy,
             name: format!("choria-broker self check {:08x}", rand::random::<u32>()),
             metrics,
             counters: Arc::default(),
-            tls: tls.map_err(|error| CheckError::Connect(error.to_string()))?,
-        })
+            tls,
+        }
     }
 
     /// What the connections of checks counted.
@@ -160,15 +156,19 @@ impl SelfCheck {
 
 /// Where this machine reaches a listener on `listen_address`.
 fn addresses(listen_address: &str, port: u16) -> Vec<ServerAddress> {
-    let hosts = match listen_address.parse::<IpAddr>() {
+    hosts(listen_address).into_iter().map(|host| ServerAddress::new(Scheme::Tls, host, port)).collect()
+}
+
+/// The hosts by which this machine reaches what listens on `listen_address`, the most likely first.
+pub(crate) fn hosts(listen_address: &str) -> Vec<String> {
+    match listen_address.parse::<IpAddr>() {
         Ok(address) if address.is_unspecified() && address.is_ipv6() => {
             vec!["127.0.0.1".to_owned(), "[::1]".to_owned()]
         }
         Ok(address) if address.is_unspecified() => vec!["127.0.0.1".to_owned()],
         Ok(IpAddr::V6(address)) => vec![format!("[{address}]")],
         _ => vec![listen_address.to_owned()],
-    };
-    hosts.into_iter().map(|host| ServerAddress::new(Scheme::Tls, host, port)).collect()
+    }
 }
 
 /// An error and what caused it, in one line.

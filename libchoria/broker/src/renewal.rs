@@ -1,13 +1,12 @@
-//! Noticing that the listener's certificate was replaced.
+//! Noticing that files were replaced: certificates, and the program itself.
 
-use crate::certificates::Certificate;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// What the files of a certificate looked like when nats-server last read them.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) struct Fingerprint([Option<Stamp>; 2]);
+/// What some files looked like when nats-server last read them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Fingerprint(Vec<Option<Stamp>>);
 
 /// Changes with every replacement, in place or by renaming.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,11 +19,11 @@ struct Stamp {
 
 impl Fingerprint {
     /// The files as they are now; a file that cannot be looked at counts as a state of its own.
-    pub(crate) fn of(certificate: &Certificate) -> Self {
-        Self([stamp(&certificate.certificate), stamp(&certificate.key)])
+    pub(crate) fn of<'a>(files: impl IntoIterator<Item = &'a Path>) -> Self {
+        Self(files.into_iter().map(stamp).collect())
     }
 
-    /// Whether both files are there. While only one is, a replacement is under way.
+    /// Whether all files are there. While one is missing, a replacement is under way.
     pub(crate) fn is_complete(&self) -> bool {
         self.0.iter().all(Option::is_some)
     }
@@ -48,22 +47,22 @@ mod tests {
     fn changes_with_each_replacement() {
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str| directory.path().join(name);
-        let certificate = Certificate { certificate: file("c"), key: file("k") };
+        let now = || Fingerprint::of([file("c").as_path(), file("k").as_path()]);
         std::fs::write(file("c"), "1").unwrap();
-        let only_one = Fingerprint::of(&certificate);
+        let only_one = now();
         std::fs::write(file("k"), "1").unwrap();
-        let both = Fingerprint::of(&certificate);
+        let both = now();
         std::fs::write(file("new"), "1").unwrap();
         std::fs::rename(file("new"), file("c")).unwrap();
-        let renamed = Fingerprint::of(&certificate);
+        let renamed = now();
         std::fs::write(file("k"), "22").unwrap();
-        let written = Fingerprint::of(&certificate);
+        let written = now();
 
-        let seen = [only_one, both, renamed, written];
+        let seen = [only_one, both, renamed, written.clone()];
         for (index, one) in seen.iter().enumerate() {
             assert_eq!(one.is_complete(), index > 0, "{index}");
             assert!(seen[index + 1..].iter().all(|other| other != one), "{index}");
         }
-        assert_eq!(Fingerprint::of(&certificate), written);
+        assert_eq!(now(), written);
     }
 }

@@ -1,23 +1,21 @@
 //! One run of nats-server with everything that belongs to it: fresh keys, its configuration file, the callout, the
 //! internal connection. All of it ends together.
 
-use crate::admission;
 use crate::broker::Parts;
 use crate::callout::{Keys, Service, ServiceError};
-use crate::child::{self, Exit, Process};
+use crate::child::{self, Exit, Process, Program, ProgramError, Version};
+use crate::configure::{self, Ports};
 use crate::front::FrontError;
-use crate::internal::{self, InternalError};
-use crate::nats_config::{CalloutKeys, NatsConfig, TlsConfig};
+use crate::internal::{self, Access, InternalError};
+use crate::listener_files::{Placed, Stage, Unusable};
+use crate::nats_config::NatsConfig;
 use crate::readiness::{CheckError, Verdict};
 use crate::renewal::Fingerprint;
-use crate::streams::{self, StreamConfig};
+use crate::streams::{self, Keeper};
 use async_nats::Client;
 use nkeys::KeyPair;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -27,17 +25,25 @@ pub(crate) struct Run {
     process: Process,
     callout: Callout,
     internal: Client,
-    /// Streams that could not be set up yet.
-    streams: Vec<StreamConfig>,
+    keeper: Keeper,
     verdict: Verdict,
-    /// The certificate that nats-server has read.
+    config: NatsConfig,
+    /// The certificates that nats-server has read, or that were refused.
     read: Fingerprint,
+    /// Why the certificate that is there now is not in use.
+    refused: Option<String>,
+    /// The nats-server that runs.
+    program: Program,
+    /// What the program's file looked like when it was started or last looked at.
+    installed: Fingerprint,
+    /// Another version was installed since.
+    newer: Option<Version>,
 }
 
 /// The callout's task and what it takes to start another.
 #[derive(Debug)]
 struct Callout {
-    address: String,
+    access: Access,
     login: KeyPair,
     keys: Arc<Keys>,
     task: JoinSet<Result<(), ServiceError>>,
@@ -52,6 +58,8 @@ pub(crate) enum Ending {
     Died(Exit),
     /// nats-server runs and does not answer any more.
     Unresponsive,
+    /// nats-server gave up its streams and could store them again, once started anew.
+    RoomAgain,
 }
 
 /// Why nats-server does not serve. The text is for the administrator: it says what to do.
@@ -60,6 +68,12 @@ pub enum StartError {
     /// The configuration file could not be written.
     #[error("nats-server's configuration cannot be written: {0}; is the runtime directory writable?")]
     Write(#[from] tokens::KeyError),
+    /// The certificate cannot be used.
+    #[error("the certificate of the listener cannot be used: {0}")]
+    Certificate(String),
+    /// The program is not there any more, or is no nats-server now.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
     /// nats-server does not accept its configuration.
     #[error("nats-server refuses the configuration made from these settings: {0}")]
     Refused(String),
@@ -107,37 +121,40 @@ impl Run {
     pub(crate) async fn start(parts: &Parts) -> Result<Self, StartError> {
         let keys = Arc::new(Keys::generate());
         let (service, internal) = (KeyPair::new_user(), KeyPair::new_user());
-        let config = nats_config(parts, &keys, &service, &internal);
+        let read = Fingerprint::of(configure::watched_files(parts));
+        let installed = Fingerprint::of([parts.program.path.as_path()]);
+        let program = Program::at(&parts.program.path).await?;
+        let files = &parts.listener_files;
+        let trial = configure::nats_config(parts, &keys, &service, &internal, &files.places(Stage::Candidate));
+        let (placed, refused) = place_certificate(parts, &program, &trial).await?;
+        let config = configure::with_files(&trial, &parts.settings, &placed);
         let file = parts.config_file();
         tokens::write_private(&file, config.to_string().as_bytes())?;
-        let read = Fingerprint::of(&parts.certificate);
-        child::check(&parts.program.path, &file).await.map_err(StartError::Refused)?;
+        child::check(&program.path, &file).await.map_err(StartError::Refused)?;
 
-        let mut process = Process::start(&parts.program.path, &file).await?;
-        let ports = wait_for_ports(parts.directory.path(), process.id());
-        let Ports { internal: address, clients, monitoring } = tokio::select! {
+        let mut process = Process::start(&program.path, &file).await?;
+        let ports = configure::wait_for_ports(parts, process.id());
+        let Ports { internal: access, clients, monitoring } = tokio::select! {
             ports = tokio::time::timeout(STARTING, ports) => ports.map_err(|_| StartError::Slow)?,
             exit = process.ended() => return Err(ended(parts, &exit)),
         };
         parts.monitoring.send_replace(monitoring);
-        let mut callout = Callout { address: address.clone(), login: service, keys, task: JoinSet::new() };
+        let mut callout = Callout { access: access.clone(), login: service, keys, task: JoinSet::new() };
         // Questions already queue up, and are answered only when the streams exist that members publish to at once.
         let service = callout.subscribe(parts).await?;
-        let internal = internal::connect(&address, "choria-broker internal", &internal).await?;
-        let wanted = parts.settings.streams.as_ref().map(|streams| streams.streams.clone()).unwrap_or_default();
-        let streams = {
-            let mut set_up = pin!(set_up(&internal, wanted));
-            let in_time = tokio::time::timeout(FIRST_STREAMS, &mut set_up).await;
-            callout.begin(service);
-            match in_time {
-                Ok(streams) => streams,
-                Err(_) => set_up.await,
-            }
-        };
-        if let Some(front) = &parts.front {
-            front.serve_from(Some(clients));
+        let internal = internal::connect(&access, "choria-broker internal", &internal).await?;
+        let mut keeper = keep_streams(parts, &process, &internal);
+        keeper.settled(FIRST_STREAMS).await;
+        callout.begin(service);
+        if parts.peers.is_empty() {
+            // Nothing but a full or broken disk delays the streams of a broker alone.
+            keeper.settled(LATER_STREAMS).await;
         }
-        Ok(Self { process, callout, internal, streams, verdict: Verdict::Accepted, read })
+        if let Some(front) = &parts.front {
+            front.serve_from(clients);
+        }
+        let verdict = Verdict::Accepted;
+        Ok(Self { process, callout, internal, keeper, verdict, config, read, refused, program, installed, newer: None })
     }
 
     /// Connects like a member of the fleet. When so many of those come at once that this one connection is turned away,
@@ -166,12 +183,27 @@ impl Run {
         self.verdict
     }
 
-    /// How many streams are still to be set up.
-    pub(crate) fn missing_streams(&self) -> usize {
-        self.streams.len()
+    /// How the streams are.
+    pub(crate) fn streams(&self) -> streams::State {
+        self.keeper.state()
     }
 
-    /// Watches over the run until it ends; `report` is called after each self check.
+    /// The nats-server that runs.
+    pub(crate) fn version(&self) -> Version {
+        self.program.version
+    }
+
+    /// The version that was installed since it was started.
+    pub(crate) fn newer(&self) -> Option<Version> {
+        self.newer
+    }
+
+    /// Why the certificate that is there now is not in use.
+    pub(crate) fn refused_certificate(&self) -> Option<&str> {
+        self.refused.as_deref()
+    }
+
+    /// Watches over the run until it ends; `report` is called after each self check and each change of the streams.
     ///
     /// A callout that ends is started again; nats-server only when it does not answer the internal connection either,
     /// because that disconnects everybody, and a callout that is down disconnects nobody.
@@ -184,6 +216,13 @@ impl Run {
                 ended = self.callout.task.join_next() => {
                     tracing::error!("the callout ended and is started again: {}", outcome(ended));
                     false
+                }
+                () = self.keeper.changed() => {
+                    if self.keeper.state().room_again {
+                        return Ending::RoomAgain;
+                    }
+                    report(self);
+                    continue;
                 }
                 checked = check(parts, stop) => match checked {
                     Ok(verdict) => {
@@ -198,9 +237,7 @@ impl Run {
                     }
                 },
             };
-            if healthy {
-                self.streams = set_up(&self.internal, std::mem::take(&mut self.streams)).await;
-            } else {
+            if !healthy {
                 tokio::select! {
                     () = stop.cancelled() => return Ending::Stopped,
                     exit = self.process.ended() => return Ending::Died(exit),
@@ -208,49 +245,108 @@ impl Run {
                         return Ending::Unresponsive;
                     },
                 }
+                parts.metrics.callout_restarted();
                 self.callout.replace(parts).await;
             }
             self.renew_certificate(parts).await;
+            self.look_for_another_version().await;
             tracing::debug!("since the start: {:?}", parts.metrics.snapshot());
             report(self);
         }
     }
 
-    /// Has a certificate that was replaced read. The TLS front does so unnoticed; nats-server's reload closes the connections of all members, who come back:
-    /// the price of nats-server's reload, paid for nothing else.
+    /// Has a certificate that was replaced read. The TLS front does so unnoticed; nats-server's reload closes the
+    /// connections of all members, who come back: the price of that reload, paid for nothing else. A certificate that
+    /// is no good changes nothing.
     async fn renew_certificate(&mut self, parts: &Parts) {
-        let found = Fingerprint::of(&parts.certificate);
+        let found = Fingerprint::of(configure::watched_files(parts));
         if found == self.read || !found.is_complete() {
             return;
         }
         let file = &parts.certificate.certificate;
-        if let Some(front) = &parts.front {
-            match front.renew() {
-                Ok(()) => tracing::info!("{} was replaced; new connections are shown the new one", file.display()),
-                Err(why) => tracing::error!("{} was replaced and is not used: {why}", file.display()),
-            }
-            self.read = found;
-            return;
+        self.read = found;
+        let mut taken = self.take_certificate(parts).await.map_err(|why| why.to_string());
+        if let (Ok(()), Some(front)) = (&taken, &parts.front) {
+            taken = front.renew().map_err(|why| why.to_string());
         }
-        match child::check(&parts.program.path, &parts.config_file()).await {
+        match taken {
+            Ok(()) if parts.front.is_some() && !configure::has_other_listeners(parts) => {
+                tracing::info!("{} was replaced; new connections are shown the new one", file.display());
+                self.refused = None;
+            }
             Ok(()) => {
                 tracing::warn!("{} was replaced; nats-server reads it now, and everybody reconnects", file.display());
+                self.refused = None;
+                parts.metrics.certificate_reloaded();
                 self.process.reload();
             }
-            Err(why) => tracing::error!("{} was replaced and is not used: {why}", file.display()),
+            Err(why) => {
+                parts.metrics.certificate_refused();
+                tracing::error!("{} was replaced and is not used: {why}; the one before stays in use", file.display());
+                self.refused = Some(why);
+            }
         }
-        self.read = found;
     }
 
-    /// Ends the run in order: nats-server first, so that no client waits for an answer that cannot come.
-    pub(crate) async fn stop(self, patience: Duration) -> Exit {
-        self.process.stop(patience).await
+    /// Puts the certificate that is there now in the place of the one in use, if it is good.
+    async fn take_certificate(&self, parts: &Parts) -> Result<(), Unusable> {
+        let files = &parts.listener_files;
+        let candidate = files.copy()?;
+        files.check_dates(SystemTime::now())?;
+        let trial = configure::with_files(&self.config, &parts.settings, &candidate);
+        check_candidate(parts, &self.program, &trial).await?;
+        let placed = files.adopt(&candidate)?;
+        parts.metrics.certificate_expires(u64::try_from(placed.expires).unwrap_or_default());
+        Ok(())
+    }
+
+    /// Notices that the program was replaced, as an upgrade of its package does; it is used from the next start on.
+    async fn look_for_another_version(&mut self) {
+        let found = Fingerprint::of([self.program.path.as_path()]);
+        if found == self.installed || !found.is_complete() {
+            return;
+        }
+        self.installed = found;
+        match Program::at(&self.program.path).await {
+            Ok(program) if program.version == self.program.version => self.newer = None,
+            Ok(program) => {
+                let (running, installed) = (self.program.version, program.version);
+                tracing::warn!(
+                    "nats-server {installed} was installed while {running} runs; it is used once this broker is restarted"
+                );
+                self.newer = Some(installed);
+            }
+            Err(error) => {
+                tracing::error!("the installed nats-server was replaced by one that cannot be used: {error}");
+            }
+        }
+    }
+
+    /// Ends the run in order: nats-server first, so that no client waits for an answer that cannot come. In a cluster
+    /// clients are sent to other members before that, spread over time, so that those do not meet all of them at once.
+    pub(crate) async fn stop(self, patience: Duration, cluster: bool) -> Exit {
+        let Self { mut process, callout, internal, keeper, .. } = self;
+        if !cluster {
+            return process.stop(patience).await;
+        }
+        tracing::info!("clients are sent to other brokers of the cluster");
+        process.drain();
+        // These would be waited for like clients; nobody new can connect any more.
+        drop((callout, keeper));
+        if let Err(error) = internal.drain().await {
+            tracing::debug!("the internal connection could not be closed: {error}");
+        }
+        let drained = tokio::time::timeout(DRAINING.min(patience), process.ended()).await;
+        match drained {
+            Ok(exit) => exit,
+            Err(_) => process.stop(patience.saturating_sub(DRAINING).max(LAST_PATIENCE)).await,
+        }
     }
 }
 
 impl Callout {
     async fn subscribe(&self, parts: &Parts) -> Result<Service, StartError> {
-        let client = internal::connect(&self.address, "choria-broker callout", &self.login).await?;
+        let client = internal::connect(&self.access, "choria-broker callout", &self.login).await?;
         let (keys, policy) = (Arc::clone(&self.keys), parts.policy.clone());
         let quiet = parts.self_check.name().to_owned();
         let peers = parts.front.as_ref().map(|front| Arc::clone(front.peers()));
@@ -295,86 +391,60 @@ async fn stays_silent(internal: &Client) -> bool {
     true
 }
 
-/// Sets up `wanted` and returns those that failed, each with a log line.
-async fn set_up(internal: &Client, wanted: Vec<StreamConfig>) -> Vec<StreamConfig> {
-    let mut failed = Vec::new();
-    for stream in wanted {
-        if let Err(error) = streams::set_up(internal, &stream).await {
-            tracing::error!("{error}; it is tried again with the next self check");
-            failed.push(stream);
+fn keep_streams(parts: &Parts, process: &Process, internal: &Client) -> Keeper {
+    let settings = parts.settings.streams.as_ref();
+    let streams = settings.map(|settings| settings.streams.clone()).unwrap_or_default();
+    Keeper::start(streams::Materials {
+        internal: internal.clone(),
+        streams: streams.into_iter().map(|stream| stream.among(parts.peers.len())).collect(),
+        store: settings.map(|settings| settings.store.clone()),
+        given_up: process.streams_given_up(),
+        metrics: Arc::clone(&parts.metrics),
+    })
+}
+
+/// Puts the configured certificate into use, or leaves the one of the run before there, with the reason.
+async fn place_certificate(
+    parts: &Parts,
+    program: &Program,
+    trial: &NatsConfig,
+) -> Result<(Placed, Option<String>), StartError> {
+    let files = &parts.listener_files;
+    let taken = async {
+        let candidate = files.copy()?;
+        let known_good = files.in_use();
+        if let Err(error) = files.check_dates(SystemTime::now()) {
+            // Better one that is out of date than none, but not better than one that was good.
+            if known_good.is_some() {
+                return Err(error);
+            }
+            tracing::warn!("{error}; members of the fleet that verify this broker do not connect");
         }
-    }
-    failed
-}
-
-fn nats_config(parts: &Parts, keys: &Keys, service: &KeyPair, internal: &KeyPair) -> NatsConfig {
-    let settings = &parts.settings;
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let connections_per_second = admission::connections_per_second(processors, admission::cpu_pressure());
-    tracing::info!(connections_per_second, "at most {connections_per_second} connections may begin in a second");
-    NatsConfig {
-        server_name: settings.identity.clone(),
-        listen_address: settings.listen_address.clone(),
-        client_port: settings.client_port,
-        client_advertise: settings.client_advertise.clone(),
-        monitoring: settings.statistics.as_ref().map(|_| LOOPBACK_ANY_PORT.to_owned()),
-        ports_directory: parts.directory.path().to_owned(),
-        tls: TlsConfig {
-            certificate: parts.certificate.certificate.clone(),
-            key: parts.certificate.key.clone(),
-            timeout: settings.tls_timeout,
-            connections_per_second,
-            cipher_suites: settings.cipher_suites.clone(),
-            curves: settings.curves.clone(),
-        },
-        front: settings.front.is_some(),
-        authentication_timeout: settings.authentication_timeout,
-        write_deadline: settings.write_deadline,
-        max_connections: settings.max_connections,
-        stream_store: settings.streams.as_ref().map(|streams| streams.store.clone()),
-        provisioning: settings.policy.provisioning.is_some(),
-        mappings: settings.mappings.clone(),
-        debug: settings.debug,
-        callout: CalloutKeys {
-            issuer: keys.issuer.public_key(),
-            curve: keys.curve.public_key().to_owned(),
-            service: service.public_key(),
-            internal: internal.public_key(),
-        },
-    }
-}
-
-/// Where nats-server listens.
-#[derive(Debug)]
-struct Ports {
-    /// The address of the loopback listener for this process, a URL.
-    internal: String,
-    /// The listener for clients.
-    clients: SocketAddr,
-    /// Where it serves its monitoring, if it does.
-    monitoring: Option<SocketAddr>,
-}
-
-/// Waits for the file in which nats-server names the ports it opened.
-async fn wait_for_ports(directory: &Path, process: i32) -> Ports {
-    loop {
-        if let Some(ports) = read_ports(directory, process) {
-            return ports;
+        if known_good.is_some() {
+            check_candidate(parts, program, trial).await?;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        files.adopt(&candidate)
+    };
+    let (placed, refused) = match (taken.await, files.in_use()) {
+        (Ok(placed), _) => (placed, None),
+        (Err(why), Some(placed)) => {
+            parts.metrics.certificate_refused();
+            tracing::error!("the certificate is not used: {why}; the one before stays in use");
+            (placed, Some(why.to_string()))
+        }
+        (Err(why), None) => return Err(StartError::Certificate(why.to_string())),
+    };
+    parts.metrics.certificate_expires(u64::try_from(placed.expires).unwrap_or_default());
+    Ok((placed, refused))
 }
 
-fn read_ports(directory: &Path, process: i32) -> Option<Ports> {
-    let ending = format!("_{process}.ports");
-    let mut entries = std::fs::read_dir(directory).ok()?.filter_map(Result::ok);
-    let file = entries.find(|entry| entry.file_name().to_string_lossy().ends_with(&ending))?.path();
-    let ports: serde_json::Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
-    let internal = ports.pointer("/websocket/0")?.as_str()?.to_owned();
-    let (_, clients) = ports.pointer("/nats/0")?.as_str()?.split_once("://")?;
-    let monitoring = ports.pointer("/monitoring/0").and_then(serde_json::Value::as_str);
-    let monitoring = monitoring.and_then(|url| url.strip_prefix("http://")?.parse().ok());
-    Some(Ports { internal, clients: clients.parse().ok()?, monitoring })
+/// Has nats-server check `trial` without using it.
+async fn check_candidate(parts: &Parts, program: &Program, trial: &NatsConfig) -> Result<(), Unusable> {
+    let file = parts.directory.path().join("candidate.conf");
+    tokens::write_private(&file, trial.to_string().as_bytes())?;
+    let checked = child::check(&program.path, &file).await;
+    std::fs::remove_file(&file)?;
+    checked.map_err(Unusable::Refused)
 }
 
 fn ended(parts: &Parts, exit: &Exit) -> StartError {
@@ -393,14 +463,20 @@ fn outcome(ended: Option<Result<Result<(), ServiceError>, tokio::task::JoinError
     }
 }
 
-/// Where nats-server serves its monitoring: for this process only, on a port that it chooses.
-const LOOPBACK_ANY_PORT: &str = "127.0.0.1:-1";
-
 /// How long nats-server may take to open its ports: streams are read from disk before that.
 const STARTING: Duration = Duration::from_secs(60);
 
 /// How long members may wait for the streams, of the two seconds that they wait at all; new streams take a tenth.
 const FIRST_STREAMS: Duration = Duration::from_millis(500);
+
+/// How long a broker alone waits for its streams before it goes on without them.
+const LATER_STREAMS: Duration = Duration::from_secs(5);
+
+/// How long clients may take to leave: nats-server spreads that over 30 seconds (spec 10 §13).
+const DRAINING: Duration = Duration::from_secs(40);
+
+/// What is left for an orderly end after that, at least.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The first check may have to wait for its turn among clients that all come back at once.
 const FIRST_CHECK: Duration = Duration::from_secs(30);

@@ -252,7 +252,7 @@ async fn a_broker_that_cannot_serve_says_why() {
         ),
         ("something else", script("other", "#!/bin/sh\necho hello\n"), &[][..], "it said \"hello\""),
         ("port taken", real.clone(), &port[..], "is taken by another program"),
-        ("no certificate", real.clone(), &missing[..], "nats-server refuses the configuration"),
+        ("no certificate", real.clone(), &missing[..], "plugin.security.choria.certificate /none.pem cannot be read"),
         ("own token of another issuer", real.clone(), &token[..], "the broker refuses its own token"),
     ];
     for (name, program, changes, expected) in rows {

@@ -50,6 +50,8 @@ pub(crate) const BROKER_SERVICES: &[&str] = &["_mcollective-server._tcp", "_x-pu
 /// SRV names of brokers that serve federated clients.
 pub(crate) const FEDERATION_SERVICES: &[&str] =
     &["_mcollective-federation_server._tcp", "_x-puppet-mcollective_federation._tcp"];
+/// SRV name of the brokers of a cluster, for each other.
+pub(crate) const PEER_SERVICES: &[&str] = &["_mcollective-broker._tcp"];
 /// SRV name of brokers that unprovisioned servers connect to.
 pub(crate) const PROVISIONER_SERVICES: &[&str] = &["_choria-provisioner._tcp"];
 
@@ -74,6 +76,12 @@ impl Search {
     pub fn provisioning(configured: Vec<ServerAddress>, domain: Option<String>) -> Self {
         let service_names = if domain.is_some() { PROVISIONER_SERVICES } else { &[] };
         Self { configured, service_names, domain, fallback: None }
+    }
+
+    /// The members of a broker's cluster, by SRV alone.
+    #[must_use]
+    pub fn peers(domain: Option<String>) -> Self {
+        Self { configured: Vec::new(), service_names: PEER_SERVICES, domain, fallback: None }
     }
 
     /// The addresses to try, in order. A failed SRV lookup is logged and passed over while there is a fallback.
@@ -128,6 +136,7 @@ impl Search {
     fn configure_key(&self) -> &'static str {
         match self.service_names {
             names if names == FEDERATION_SERVICES => "plugin.choria.federation_middleware_hosts",
+            names if names == PEER_SERVICES => "plugin.choria.network.peers",
             names if names == PROVISIONER_SERVICES => "a broker URL in the provisioning token",
             _ => "plugin.choria.middleware_hosts",
         }

@@ -7,6 +7,7 @@ pub(crate) fn broker(lab: &Lab) -> String {
     format!(
         "identity = broker.lab.example.net\n\
          plugin.choria.broker_network = true\n\
+         plugin.choria.use_srv = false\n\
          plugin.choria.network.listen_address = 127.0.0.1\n\
          plugin.choria.network.client_port = {port}\n\
          plugin.choria.network.stream.store = {folder}/streams\n\

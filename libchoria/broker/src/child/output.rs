@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tracing::Level;
 
 /// Forwards lines and remembers the last one that looked like a reason to end.
@@ -9,6 +10,7 @@ use tracing::Level;
 pub(super) struct Forwarder {
     last_words: String,
     authentication_errors: Sampler,
+    streams_given_up: watch::Sender<bool>,
 }
 
 /// Lets a few events through and counts the rest, so that a flood shows as a number.
@@ -21,13 +23,13 @@ pub(crate) struct Sampler {
     missed: u64,
 }
 
-impl Default for Forwarder {
-    fn default() -> Self {
-        Self { last_words: String::new(), authentication_errors: Sampler::new(5, Duration::from_secs(10)) }
-    }
-}
-
 impl Forwarder {
+    /// `streams_given_up` is told when nats-server gives up its streams, which it says nowhere else.
+    pub(super) fn new(streams_given_up: watch::Sender<bool>) -> Self {
+        let authentication_errors = Sampler::new(5, Duration::from_secs(10));
+        Self { last_words: String::new(), authentication_errors, streams_given_up }
+    }
+
     /// Forwards every line until the output closes. Lines are cut at a length that no honest one reaches.
     pub(super) fn forward(&mut self, output: impl Read) {
         let mut reader = BufReader::new(output);
@@ -57,6 +59,9 @@ impl Forwarder {
         }
         // Some versions print the beginning of a line that holds a token (spec 10 §9).
         let text = daemon::redact_tokens(text);
+        if level == Level::ERROR && gives_up_streams(&text) {
+            self.streams_given_up.send_replace(true);
+        }
         if level == Level::ERROR {
             self.last_words = text.clone().into_owned();
         }
@@ -110,10 +115,19 @@ fn parse(line: &str) -> (Level, &str) {
     (Level::ERROR, line.trim())
 }
 
-/// The banner of JetStream, and a warning about the loopback listener that this broker itself asked for.
+/// The banner of JetStream, a warning about the loopback listener that this broker itself asked for, and what members
+/// of a cluster say about each other's callouts, which have an account per member on purpose (spec 10 §6).
 fn is_decoration(text: &str) -> bool {
     let drawn = |c: char| "_/\\|()<>- .'".contains(c);
-    text.chars().all(drawn) || text.starts_with("Websocket not configured with TLS")
+    text.chars().all(drawn)
+        || text.starts_with("Websocket not configured with TLS")
+        || text.contains("Unknown account \"AUTH_")
+}
+
+/// "JetStream out of File resources, will be DISABLED" in a cluster; alone, a stream that met a full disk says so and
+/// stores nothing more, not even when there is room again.
+fn gives_up_streams(text: &str) -> bool {
+    text.starts_with("JetStream") && (text.ends_with("will be DISABLED") || text.contains("no space left on device"))
 }
 
 /// The lines that one refused connection causes; this process logs the same refusal with its reason.
@@ -176,8 +190,20 @@ mod tests {
 
     #[test]
     fn the_last_reason_is_remembered() {
-        let mut forwarder = Forwarder::default();
+        let (give_up, given_up) = watch::channel(false);
+        let mut forwarder = Forwarder::new(give_up);
         forwarder.forward(&b"[1] [INF] Starting\n[1] [FTL] Error eyJhbGciOi.J9 x\n[1] [INF]  ___ | |\n"[..]);
         assert_eq!(forwarder.last_words(), "Error [token] x");
+        assert!(!*given_up.borrow());
+        let rows = [
+            ("JetStream out of File resources, will be DISABLED", true),
+            ("JetStream failed to store a msg on stream 'choria > X': write /x: no space left on device", true),
+            ("JetStream failed to store a msg on stream 'choria > X': timeout", false),
+        ];
+        for (line, expected) in rows {
+            let (give_up, given_up) = watch::channel(false);
+            Forwarder::new(give_up).forward(format!("[1] [ERR] {line}\n").as_bytes());
+            assert_eq!(*given_up.borrow(), expected, "{line}");
+        }
     }
 }

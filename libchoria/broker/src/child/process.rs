@@ -24,6 +24,7 @@ pub(crate) struct Process {
     pid: Pid,
     alive: Arc<Mutex<bool>>,
     exit: watch::Receiver<Option<Exit>>,
+    streams_given_up: watch::Receiver<bool>,
 }
 
 /// How a nats-server ended.
@@ -47,11 +48,12 @@ impl Process {
         let (ended, exit) = watch::channel(None);
         let alive = Arc::new(Mutex::new(true));
         let for_keeper = Arc::clone(&alive);
+        let (give_up, streams_given_up) = watch::channel(false);
         std::thread::Builder::new()
             .name("nats-server".to_owned())
-            .spawn(move || keep(command, started, &for_keeper, &ended))?;
+            .spawn(move || keep(command, started, &for_keeper, give_up, &ended))?;
         let pid = starting.await.map_err(|_| io::Error::other("the thread of nats-server ended"))??;
-        Ok(Self { pid, alive, exit })
+        Ok(Self { pid, alive, exit, streams_given_up })
     }
 
     /// The process id.
@@ -66,6 +68,16 @@ impl Process {
             Ok(exit) => exit.clone().unwrap_or_else(unknown),
             Err(_) => unknown(),
         }
+    }
+
+    /// Becomes true when the process says that it has given up its streams.
+    pub(crate) fn streams_given_up(&self) -> watch::Receiver<bool> {
+        self.streams_given_up.clone()
+    }
+
+    /// Has the process send its clients away, to other members of its cluster, and end when all are gone.
+    pub(crate) fn drain(&self) {
+        self.signal(Signal::SIGUSR2);
     }
 
     /// Has the process read its configuration and certificate again.
@@ -102,7 +114,8 @@ impl fmt::Display for Exit {
             Some(status) => write!(f, "{status}")?,
             None => f.write_str("exit status unknown")?,
         }
-        if self.last_words.is_empty() { Ok(()) } else { write!(f, ", last error {:?}", self.last_words) }
+        let well = self.status.is_some_and(|status| status.success());
+        if self.last_words.is_empty() || well { Ok(()) } else { write!(f, ", last error {:?}", self.last_words) }
     }
 }
 
@@ -152,6 +165,7 @@ fn keep(
     mut command: Command,
     started: oneshot::Sender<io::Result<Pid>>,
     alive: &Mutex<bool>,
+    streams_given_up: watch::Sender<bool>,
     ended: &watch::Sender<Option<Exit>>,
 ) {
     let mut child = match command.spawn() {
@@ -168,7 +182,7 @@ fn keep(
         // Nobody waits any more, so nobody would stop it.
         let _ = child.kill();
     }
-    let mut forwarder = Forwarder::default();
+    let mut forwarder = Forwarder::new(streams_given_up);
     if let Some(output) = child.stderr.take() {
         forwarder.forward(output);
     }

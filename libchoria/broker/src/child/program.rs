@@ -62,10 +62,18 @@ impl Program {
     /// # Errors
     /// [`ProgramError`].
     pub async fn find(named: Option<&OsStr>, search_path: Option<&OsStr>) -> Result<Self, ProgramError> {
-        let path = match named.filter(|name| !name.is_empty()) {
-            Some(name) => PathBuf::from(name),
-            None => search(search_path).ok_or(ProgramError::Missing)?,
-        };
+        match named.filter(|name| !name.is_empty()) {
+            Some(name) => Self::at(Path::new(name)).await,
+            None => Self::at(&search(search_path).ok_or(ProgramError::Missing)?).await,
+        }
+    }
+
+    /// Asks the nats-server at `path` for its version.
+    ///
+    /// # Errors
+    /// [`ProgramError`].
+    pub(crate) async fn at(path: &Path) -> Result<Self, ProgramError> {
+        let path = path.to_owned();
         let version = match ask_version(&path).await {
             Ok(version) => version,
             Err(problem) => return Err(ProgramError::Unusable { path, problem }),

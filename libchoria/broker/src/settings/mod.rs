@@ -1,8 +1,9 @@
 //! What a broker takes from the configuration, all of it judged before anything is started.
 //!
-//! `trust.rs` reads the keys that tokens are judged by, `unsupported.rs` refuses what this broker cannot do, so that no
+//! `trust.rs` reads the keys that tokens are judged by, `topology.rs` those about other brokers, `unsupported.rs` refuses what this broker cannot do, so that no
 //! setting is silently without effect.
 
+mod topology;
 mod trust;
 mod unsupported;
 
@@ -16,6 +17,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+pub(crate) use topology::{ClientCertificates, PeerSettings, TopologySettings};
 
 /// The configuration of one broker, complete and checked. Made from [`config::Settings`].
 #[derive(Debug)]
@@ -43,6 +45,7 @@ pub struct Settings {
     pub(crate) statistics: Option<(String, u16)>,
     pub(crate) mappings: Vec<(String, String)>,
     pub(crate) streams: Option<StreamSettings>,
+    pub(crate) topology: TopologySettings,
     /// How long nats-server may take to stop.
     pub(crate) stop_patience: Duration,
     pub(crate) debug: bool,
@@ -88,6 +91,7 @@ impl TryFrom<&config::Settings> for Settings {
         let statistics = reader.statistics();
         let mappings = reader.mappings();
         let listen_address = reader.listen_address();
+        let topology = topology::read(&mut reader, &client_advertise);
         let Reader { problems, warnings, .. } = reader;
         let (Some(policy), Some(login), true) = (policy, login, problems.is_empty()) else {
             return Err(SettingsError(problems));
@@ -113,6 +117,7 @@ impl TryFrom<&config::Settings> for Settings {
             statistics,
             mappings,
             streams: StreamSettings::read(config),
+            topology,
             stop_patience: stop_patience(config),
             debug: config.get(keys::LOGLEVEL) == Some("debug"),
             warnings,
@@ -132,6 +137,11 @@ impl Reader<'_> {
     fn problem(&mut self, key: &str, rule: impl fmt::Display) {
         let place = self.config.place(key).map(|place| format!("{place}: ")).unwrap_or_default();
         self.problems.push(format!("{place}{key}: {rule}"));
+    }
+
+    /// Adds a sentence about `key` to be logged once.
+    fn warn(&mut self, key: &str, rule: impl fmt::Display) {
+        self.warnings.push(format!("{key}: {rule}"));
     }
 
     fn policy(&mut self, trust: Option<Trust>) -> Option<Policy> {
@@ -200,6 +210,11 @@ impl Reader<'_> {
         let token_file = file(keys::SECURITY_CHORIA_TOKEN_FILE);
         let seed_file = file(keys::SECURITY_CHORIA_SEED_FILE);
         Some(OwnLogin { token_file: token_file?, seed_file: seed_file? })
+    }
+
+    /// Certificate and key that this broker presents to others, where they are configured.
+    fn identity(&self) -> Option<(PathBuf, PathBuf)> {
+        self.config.get(keys::SECURITY_CHORIA_CERTIFICATE).zip(self.config.get(keys::SECURITY_CHORIA_KEY))
     }
 
     fn certificate(&mut self) -> Option<(PathBuf, PathBuf)> {

@@ -30,13 +30,54 @@ fn what_cannot_be_honoured_is_refused() {
         (&[("plugin.choria.broker_network", "0")], "plugin.choria.broker_network: every part of the broker is off"),
         (&[("plugin.choria.broker_federation", "1")], "plugin.choria.broker_federation: federation is not supported"),
         (&[("plugin.choria.adapters", "x")], "plugin.choria.adapters: adapters are not supported"),
-        (&[("plugin.choria.network.peers", "b:5222")], "plugin.choria.network.peers: clusters are not supported"),
-        (&[("plugin.choria.network.peer_port", "5222")], "plugin.choria.network.peer_port: clusters are"),
-        (&[("plugin.choria.network.gateway_port", "7222")], "gateways are not supported"),
-        (&[("plugin.choria.network.gateway_remotes", "x")], "gateways are not supported"),
-        (&[("plugin.choria.network.leafnode_port", "6222")], "leafnodes are not supported"),
-        (&[("plugin.choria.network.leafnode_remotes", "x")], "leafnodes are not supported"),
-        (&[("plugin.choria.network.websocket_port", "4333")], "a websocket listener is not supported"),
+        (&[("plugin.choria.network.peer_user", "u")], "a user needs plugin.choria.network.peer_password too"),
+        (&[("plugin.choria.network.peer_password", "p")], "a password needs plugin.choria.network.peer_user too"),
+        (&[("plugin.choria.network.peer_tls", "1")], "peer_tls: brokers that prove themselves need"),
+        (&[("plugin.choria.network.gateway_name", "A B")], "the name of a cluster is a word without spaces"),
+        (
+            &[("plugin.choria.network.gateway_port", "7222"), ("plugin.choria.network.gateway_remotes", "x")],
+            "plugin.choria.network.gateway_remote.x.urls: the addresses of this remote are needed here",
+        ),
+        (
+            &[("plugin.choria.network.leafnode_remotes", "x")],
+            "plugin.choria.network.leafnode_remote.x.url: the addresses",
+        ),
+        (
+            &[
+                ("plugin.choria.network.leafnode_remotes", "x"),
+                ("plugin.choria.network.leafnode_remote.x.url", "http://h:1"),
+            ],
+            "leafnode_remote.x.url: \"http\" is not a way to reach another broker here",
+        ),
+        (
+            &[
+                ("plugin.choria.network.leafnode_remotes", "x"),
+                ("plugin.choria.network.leafnode_remote.x.url", "h:1"),
+                ("plugin.choria.network.leafnode_remote.x.tls.cert", "/c"),
+            ],
+            "leafnode_remote.x.tls.key: certificate and key are set together or not at all",
+        ),
+        (
+            &[
+                ("plugin.choria.network.leafnode_remotes", "x"),
+                ("plugin.choria.network.leafnode_remote.x.url", "h:1"),
+                ("plugin.choria.network.leafnode_remote.x.account", "AUTH"),
+            ],
+            "leafnode_remote.x.account: a leaf node joins one of the accounts",
+        ),
+        (&[("plugin.choria.network.leafnode_user", "u")], "a user needs plugin.choria.network.leafnode_password too"),
+        (
+            &[("plugin.choria.network.websocket_advertise", "b1")],
+            "websocket_advertise: what clients are told is name:port",
+        ),
+        (
+            &[("plugin.choria.network.client_certificates", "required")],
+            "client_certificates: certificates are verified with plugin.security.choria.ca, which is not set",
+        ),
+        (
+            &[("plugin.choria.network.client_certificates", "websocket"), ("plugin.security.choria.ca", "/ca.pem")],
+            "client_certificates: there is no such port: plugin.choria.network.websocket_port is not set",
+        ),
         (&[("plugin.choria.network.pprof_port", "4333")], "profiling is not supported"),
         (&[("plugin.security.provider", "file")], "plugin.security.provider: this broker serves networks of tokens"),
         (&[("plugin.security.issuer.names", "")], "plugin.security.issuer.names: no token could be trusted"),
@@ -82,9 +123,90 @@ fn every_problem_is_named_at_once() {
     let error = read(&[
         ("plugin.choria.adapters", "x"),
         ("plugin.security.choria.token_file", ""),
-        ("plugin.choria.network.peers", "b:1"),
+        ("plugin.choria.network.peer_user", "u"),
     ]);
     assert_eq!(error.expect_err("three problems").0.len(), 3);
+}
+
+/// Settings that work and may surprise are told once, and no sentence repeats a password.
+#[test]
+fn surprises_are_warned_of() {
+    let leaf = ("plugin.choria.network.leafnode_remotes", "x");
+    let url = ("plugin.choria.network.leafnode_remote.x.url", "leafnode://u:s3cret@hub:7422");
+    let rows: &[(&[(&str, &str)], &str)] = &[
+        (&[("plugin.choria.network.gateway_port", "7222")], "gateway_port: no effect without"),
+        (&[("plugin.choria.network.gateway_remotes", "x")], "gateway_remotes: no effect without"),
+        (
+            &[
+                ("plugin.choria.network.gateway_port", "7222"),
+                ("plugin.choria.network.gateway_remotes", "x"),
+                ("plugin.choria.network.gateway_remote.x.urls", "h:7222"),
+            ],
+            "gateway_port: whoever reaches this port",
+        ),
+        (&[("plugin.choria.network.leafnode_port", "7422")], "leafnode_port: every leaf node is refused"),
+        (&[leaf, url], "leafnode_remotes: the other broker is not verified"),
+        (&[leaf, url, ("plugin.choria.network.leafnode_remote.x.tls.disable", "yes")], "is not encrypted"),
+        (&[("plugin.security.choria.ca", "/ca.pem")], "choria.ca: clients are not asked for a certificate"),
+    ];
+    for (changes, expected) in rows {
+        let warnings = read(changes).unwrap().warnings.join("\n");
+        assert!(warnings.contains(expected) && !warnings.contains("s3cret"), "{changes:?}: {warnings}");
+    }
+}
+
+#[test]
+fn each_way_to_other_brokers_reaches_its_place() {
+    let settings = read(&[
+        ("plugin.choria.network.peers", "b2:5222, nats://user:ignored@b3:5223"),
+        ("plugin.choria.network.peer_user", "peer"),
+        ("plugin.choria.network.peer_password", "pw"),
+        ("plugin.choria.network.gateway_name", "EAST"),
+        ("plugin.choria.network.gateway_port", "7222"),
+        ("plugin.choria.network.gateway_remotes", "WEST"),
+        ("plugin.choria.network.gateway_remote.WEST.urls", "w1:7222,tls://w2:7222"),
+        ("plugin.choria.network.gateway_remote.WEST.tls.ca", "/west.pem"),
+        ("plugin.choria.network.leafnode_port", "7422"),
+        ("plugin.choria.network.leafnode_remotes", "hub"),
+        ("plugin.choria.network.leafnode_remote.hub.url", "hub:7422"),
+        ("plugin.choria.network.leafnode_remote.hub.tls.verify", "no"),
+        ("plugin.choria.network.public_url", "public.example.net:4333"),
+        ("plugin.choria.network.websocket_port", "8443"),
+        ("plugin.choria.network.client_certificates", "websocket"),
+        ("plugin.security.choria.ca", "/ca.pem"),
+    ])
+    .unwrap();
+    let topology = settings.topology;
+    let peers: Vec<_> = topology.peers.configured.iter().map(ToString::to_string).collect();
+    assert_eq!(peers, ["nats://b2:5222", "nats://b3:5223"]);
+    assert_eq!((topology.peers.port, topology.peers.cluster_name.as_str()), (5222, "EAST"));
+    let gateway = topology.gateway.unwrap();
+    assert_eq!(format!("{:?}", gateway.remotes[0].urls), "[nats://w1:7222, tls://w2:7222]");
+    assert_eq!(gateway.remotes[0].tls.as_ref().unwrap().authority.as_deref(), Some("/west.pem".as_ref()));
+    let leafnodes = topology.leafnodes.unwrap();
+    assert_eq!(leafnodes.advertise, "public.example.net:7422");
+    assert!(matches!(leafnodes.proof, crate::nats_config::LeafProof::Certificate(_)));
+    let hub = &topology.leaf_remotes[0];
+    assert!(hub.account == "choria" && hub.tls.as_ref().unwrap().unverified, "{hub:?}");
+    assert_eq!(topology.websocket.unwrap().port, 8443);
+    assert_eq!(topology.certificates, ClientCertificates::WebSocket);
+}
+
+#[test]
+fn copies_follow_the_members_unless_they_are_counted() {
+    let settings =
+        read(&[("plugin.choria.network.stream.store", "/s"), ("plugin.choria.network.stream.event_replicas", "2")])
+            .unwrap();
+    let streams = settings.streams.unwrap().streams;
+    for (members, expected) in [(0, [2, 1]), (1, [2, 1]), (3, [2, 3]), (9, [2, 5])] {
+        let copies: Vec<u64> = streams[..2]
+            .iter()
+            .map(|stream| {
+                serde_json::to_value(stream.clone().among(members)).unwrap()["num_replicas"].as_u64().unwrap()
+            })
+            .collect();
+        assert_eq!(copies, expected, "{members} members");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A broker for one test: its own directory, port, issuer and tokens, and a real nats-server.
 
+pub(crate) mod member;
+
 use choria_broker_role::{Broker, Metrics, Running, Settings, Surroundings};
 use network::{ConnectError, Connection, Failure, Login, Options, Role, Scheme, ServerAddress, Servers, UserPassword};
 use std::ffi::OsString;
@@ -53,27 +55,32 @@ impl Lab {
         Settings::try_from(&self.config(changes)).unwrap()
     }
 
+    /// A complete configuration with `changes`; an empty value removes a key.
     pub(crate) fn config(&self, changes: &[(&str, &str)]) -> config::Settings {
         let file = |name: &str| self.path(name).display().to_string();
         let issuer = self.issuer_key();
-        let mut builder = config::Settings::builder()
-            .set("identity", "broker.example.net")
-            .set("plugin.security.provider", "choria")
-            .set("plugin.choria.broker_network", "1")
-            .set("plugin.choria.network.listen_address", "127.0.0.1")
-            .set("plugin.choria.network.client_port", &self.port.to_string())
-            .set("plugin.security.issuer.names", "choria")
-            .set("plugin.security.issuer.choria.public", &issuer)
-            .set("plugin.security.choria.token_file", &file("broker.jwt"))
-            .set("plugin.security.choria.seed_file", &file("broker.seed"))
-            .set("plugin.choria.network.stream.store", &file("streams \"of\" {this}"))
-            .set("plugin.choria.network.provisioning.client_password", "s3cret\"}")
-            .set("plugin.choria.network.system.user", "system")
-            .set("plugin.choria.network.system.password", "sysp");
-        for (key, value) in changes {
-            builder = builder.set(key, value);
-        }
-        builder.build().unwrap()
+        let port = self.port.to_string();
+        let (token, seed, store) = (file("broker.jwt"), file("broker.seed"), file("streams \"of\" {this}"));
+        let mut values = vec![
+            ("identity", "broker.example.net"),
+            ("plugin.security.provider", "choria"),
+            ("plugin.choria.broker_network", "1"),
+            ("plugin.choria.use_srv", "0"),
+            ("plugin.choria.network.listen_address", "127.0.0.1"),
+            ("plugin.choria.network.client_port", &port),
+            ("plugin.security.issuer.names", "choria"),
+            ("plugin.security.issuer.choria.public", &issuer),
+            ("plugin.security.choria.token_file", &token),
+            ("plugin.security.choria.seed_file", &seed),
+            ("plugin.choria.network.stream.store", &store),
+            ("plugin.choria.network.provisioning.client_password", "s3cret\"}"),
+            ("plugin.choria.network.system.user", "system"),
+            ("plugin.choria.network.system.password", "sysp"),
+        ];
+        values.retain(|(key, _)| !changes.iter().any(|(changed, _)| changed == key));
+        values.extend(changes.iter().filter(|(_, value)| !value.is_empty()));
+        let builder = config::Settings::builder();
+        values.into_iter().fold(builder, |builder, (key, value)| builder.set(key, value)).build().unwrap()
     }
 
     pub(crate) fn surroundings(&self) -> Surroundings {

@@ -108,6 +108,12 @@ keys! {
         "Password in the cluster.")
         .secret();
 
+    NETWORK_PEER_TLS: Boolean = key("plugin.choria.network.peer_tls",
+        "Whether brokers encrypt the connections between them, in the cluster and between clusters, and prove \
+         themselves there with `plugin.security.choria.certificate`, signed by `plugin.security.choria.ca`. The same on \
+         all of them; the existing broker cannot.")
+        .default("false").own();
+
     NETWORK_GATEWAY_NAME: Text = key("plugin.choria.network.gateway_name",
         "Name of this cluster in a super cluster, and of the cluster itself.")
         .default("CHORIA");
@@ -126,6 +132,22 @@ keys! {
     NETWORK_LEAFNODE_REMOTES: CommaList = key("plugin.choria.network.leafnode_remotes",
         "Names of brokers to join as a leaf node; each is described by \
          `plugin.choria.network.leafnode_remote.<name>.…`.");
+
+    NETWORK_LEAFNODE_USER: Text = key("plugin.choria.network.leafnode_user",
+        "User name with which leaf nodes join the account `choria`, given by them as \
+         `leafnode://user:password@host:port`. Without it they need a certificate signed by \
+         `plugin.security.choria.ca`.")
+        .own();
+
+    NETWORK_LEAFNODE_PASSWORD: Text = key("plugin.choria.network.leafnode_password",
+        "Password that belongs to `plugin.choria.network.leafnode_user`.")
+        .secret().own();
+
+    NETWORK_CLIENT_CERTIFICATES: Text = key("plugin.choria.network.client_certificates",
+        "Which ports demand a client certificate signed by `plugin.security.choria.ca`: `none`, only the `websocket` \
+         port, so that nodes with a certificate and no token use `wss://` beside those with a token on the other port, or \
+         all (`required`).")
+        .default("none").one_of(&["none", "websocket", "required"]).own();
 
     NETWORK_WEBSOCKET_PORT: Integer = key("plugin.choria.network.websocket_port",
         "Port for web sockets; 0 is off.")

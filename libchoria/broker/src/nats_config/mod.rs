@@ -1,12 +1,21 @@
 //! The configuration file of nats-server, rendered from typed values (spec 10 §3).
 //!
 //! Pure. Every text that comes from an administrator or a token passes through [`quoted`], so a value cannot end its
-//! own string and start a setting.
+//! own string and start a setting. `text.rs` does that, `topology.rs` holds what connects brokers with each other.
+
+mod text;
+mod topology;
+
+pub use topology::{
+    Cluster, Gateway, LeafListener, LeafProof, LeafRemote, PeerTls, RemoteCluster, RemoteTls, RemoteUrl, Topology,
+    WebSocket,
+};
 
 use names::{Identity, NetworkId};
-use std::fmt::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
+use text::{quoted, quoted_list, quoted_path, seconds};
 
 /// Everything nats-server is told.
 #[derive(Clone, Debug)]
@@ -44,6 +53,8 @@ pub struct NatsConfig {
     pub debug: bool,
     /// Public keys of the callout.
     pub callout: CalloutKeys,
+    /// How this broker is connected with others.
+    pub topology: Topology,
 }
 
 /// Encryption of the listener for clients.
@@ -61,6 +72,10 @@ pub struct TlsConfig {
     pub cipher_suites: Vec<String>,
     /// Curves by their Go names; empty for nats-server's own choice.
     pub curves: Vec<String>,
+    /// PEM file of the certificates that sign those which the listener for clients demands; `None` demands none.
+    pub client_authority: Option<PathBuf>,
+    /// The same for the listener for web sockets.
+    pub websocket_authority: Option<PathBuf>,
 }
 
 /// The public keys that connect nats-server with this process.
@@ -80,7 +95,10 @@ impl fmt::Display for NatsConfig {
     /// The whole file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_server(f)?;
-        self.write_tls(f)?;
+        if !self.front {
+            self.write_listener_tls(f, self.tls.client_authority.as_ref(), true)?;
+        }
+        self.write_topology(f)?;
         self.write_callout(f)?;
         f.write_str("accounts {\n  system: {}\n")?;
         self.write_callout_account(f)?;
@@ -105,9 +123,6 @@ impl NatsConfig {
         if let Some(address) = &self.monitoring {
             writeln!(f, "http: {}", quoted(address))?;
         }
-        // The callout reaches nats-server through a listener of its own: TLS settings, their rate limit and a demand
-        // for certificates then never lock it out. Nobody else gets in there, for want of TLS.
-        f.write_str("websocket { listen: \"127.0.0.1:-1\", no_tls: true }\n")?;
         writeln!(f, "ports_file_dir: {}", quoted_path(&self.ports_directory))?;
         writeln!(f, "logtime: false\ndebug: {}", self.debug)?;
         writeln!(f, "max_control_line: {MAX_CONTROL_LINE}\nmax_payload: {MAX_PAYLOAD}")?;
@@ -120,23 +135,16 @@ impl NatsConfig {
         Ok(())
     }
 
-    fn write_tls(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.front {
-            return Ok(());
-        }
+    /// The suites and curves, the same for every listener and every remote.
+    fn write_suites(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tls = &self.tls;
-        f.write_str("tls {\n")?;
-        writeln!(f, "  cert_file: {}", quoted_path(&tls.certificate))?;
-        writeln!(f, "  key_file: {}", quoted_path(&tls.key))?;
-        writeln!(f, "  timeout: {}", seconds(tls.timeout))?;
-        writeln!(f, "  connection_rate_limit: {}", tls.connections_per_second)?;
         if !tls.cipher_suites.is_empty() {
             writeln!(f, "  cipher_suites: [{}]", quoted_list(&tls.cipher_suites))?;
         }
         if !tls.curves.is_empty() {
             writeln!(f, "  curve_preferences: [{}]", quoted_list(&tls.curves))?;
         }
-        f.write_str("}\n")
+        Ok(())
     }
 
     fn write_callout(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -180,44 +188,6 @@ impl NatsConfig {
     }
 }
 
-/// `text` as a string of nats-server's configuration language.
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c.is_ascii_control() => write_hex(&mut out, c),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-fn write_hex(out: &mut String, c: char) {
-    // Writing to a String cannot fail.
-    let _ = write!(out, "\\x{:02X}", u32::from(c));
-}
-
-/// Configuration files are UTF-8; in any other path a replacement character only makes a path that does not exist.
-fn quoted_path(path: &Path) -> String {
-    quoted(&path.to_string_lossy())
-}
-
-fn quoted_list(texts: &[String]) -> String {
-    texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ")
-}
-
-/// Seconds with a fraction, as nats-server reads its time limits.
-fn seconds(time: Duration) -> String {
-    format!("{:.3}", time.as_secs_f64())
-}
-
 /// Choria sends its token twice in one line: this allows tokens of about 32 KB (spec 10 §9).
 const MAX_CONTROL_LINE: &str = "64KB";
 
@@ -247,22 +217,6 @@ const PROVISIONING_ACCOUNT: &str = r#"  provisioning: {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_value_cannot_leave_its_quotes() {
-        let rows = [
-            ("plain", "\"plain\""),
-            ("a\"}\nport: 1", "\"a\\\"}\\nport: 1\""),
-            ("back\\slash", "\"back\\\\slash\""),
-            ("$HOME", "\"$HOME\""),
-            ("bell\u{7}", "\"bell\\x07\""),
-            ("für", "\"für\""),
-            ("", "\"\""),
-        ];
-        for (text, expected) in rows {
-            assert_eq!(quoted(text), expected, "{text:?}");
-        }
-    }
 
     #[test]
     fn streams_and_provisioning_appear_only_when_asked_for() {
@@ -310,6 +264,8 @@ mod tests {
                 connections_per_second: 300,
                 cipher_suites: Vec::new(),
                 curves: Vec::new(),
+                client_authority: None,
+                websocket_authority: None,
             },
             front: false,
             authentication_timeout: Duration::from_secs(4),
@@ -325,6 +281,7 @@ mod tests {
                 service: "US".to_owned(),
                 internal: "UI".to_owned(),
             },
+            topology: Topology::default(),
         }
     }
 }

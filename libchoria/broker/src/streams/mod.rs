@@ -1,5 +1,9 @@
 //! The standard streams of an organization, created or brought to their configured settings at every start
-//! (spec 01 §12).
+//! (spec 01 §12). `keeper.rs` is the task that does it.
+
+mod keeper;
+
+pub(crate) use keeper::{Keeper, Materials, State};
 
 use async_nats::Client;
 use config::keys;
@@ -35,6 +39,9 @@ pub struct StreamConfig {
     discard: &'static str,
     storage: &'static str,
     num_replicas: u32,
+    /// The configuration asks for as many copies as the cluster has members.
+    #[serde(skip)]
+    follows_members: bool,
     deny_delete: bool,
     allow_rollup_hdrs: bool,
     allow_direct: bool,
@@ -67,11 +74,10 @@ impl StreamSettings {
     }
 }
 
-/// The streams a broker keeps with this configuration; a retention of zero leaves one out.
+/// The streams that a broker alone keeps with this configuration; a retention of zero leaves one out.
 #[must_use]
 pub fn standard_streams(config: &config::Settings) -> Vec<StreamConfig> {
-    // One broker alone has one copy: that is what -1, "as many as there are peers", comes to.
-    let replicas = |key| u32::try_from(config.get(key)).unwrap_or(1).max(1);
+    let replicas = |key| config.get(key);
     let events = StreamConfig::new("CHORIA_EVENTS", "choria.lifecycle.>")
         .kept(config.get(keys::NETWORK_STREAM_EVENT_RETENTION), replicas(keys::NETWORK_STREAM_EVENT_REPLICAS));
     let machine = StreamConfig::new("CHORIA_MACHINE", "choria.machine.>")
@@ -114,7 +120,10 @@ pub(crate) async fn set_up(client: &Client, stream: &StreamConfig) -> Result<(),
     let name = stream.name;
     let failed = |problem: String| StreamError { stream: name, problem };
     let body = serde_json::to_vec(stream).map_err(|error| failed(error.to_string()))?;
-    let found = ask(client, &format!("$JS.API.STREAM.INFO.{name}"), Vec::new()).await.map_err(failed)?;
+    // In a cluster that is electing a leader nobody may answer at all.
+    let found = tokio::time::timeout(QUESTION, ask(client, &format!("$JS.API.STREAM.INFO.{name}"), Vec::new())).await;
+    let found = found.map_err(|_| failed("the cluster does not answer, it may have no leader yet".to_owned()))?;
+    let found = found.map_err(failed)?;
     let (verb, done) = match error_code(&found) {
         None => ("UPDATE", "configured"),
         Some(STREAM_NOT_FOUND) => ("CREATE", "created"),
@@ -152,6 +161,7 @@ impl StreamConfig {
             discard: "old",
             storage: "file",
             num_replicas: 1,
+            follows_members: false,
             deny_delete: false,
             allow_rollup_hdrs: false,
             allow_direct: false,
@@ -159,8 +169,21 @@ impl StreamConfig {
         }
     }
 
-    fn kept(self, age: Duration, replicas: u32) -> Self {
-        Self { max_age: u64::try_from(age.as_nanos()).unwrap_or(u64::MAX), num_replicas: replicas, ..self }
+    /// `replicas` as configured: -1 follows the number of members of the cluster, 0 is one copy.
+    fn kept(self, age: Duration, replicas: i64) -> Self {
+        Self {
+            max_age: u64::try_from(age.as_nanos()).unwrap_or(u64::MAX),
+            num_replicas: u32::try_from(replicas).unwrap_or(1).max(1),
+            follows_members: replicas < 0,
+            ..self
+        }
+    }
+
+    /// The same stream in a cluster of so many `members`; 0 is a broker alone.
+    #[must_use]
+    pub fn among(self, members: usize) -> Self {
+        let members = u32::try_from(members).unwrap_or(MOST_REPLICAS).clamp(1, MOST_REPLICAS);
+        if self.follows_members { Self { num_replicas: members, ..self } } else { self }
     }
 }
 
@@ -177,6 +200,12 @@ fn description(answer: &Value) -> String {
     let text = answer.pointer("/error/description").and_then(Value::as_str);
     text.unwrap_or("nats-server gave no reason").to_owned()
 }
+
+/// Answers take milliseconds.
+const QUESTION: Duration = Duration::from_secs(2);
+
+/// nats-server makes no more copies of a stream.
+const MOST_REPLICAS: u32 = 5;
 
 /// nats-server's number for a stream that does not exist.
 const STREAM_NOT_FOUND: u64 = 10059;
