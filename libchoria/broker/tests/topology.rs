@@ -29,12 +29,7 @@ async fn a_cluster_carries_requests_and_keeps_acknowledged_messages_when_a_membe
         ];
         members.push(Member::start(&lab, &format!("b{number}"), &changes).await);
     }
-    for member in &members {
-        let status = member.served.running.status();
-        let metrics = &member.served.metrics;
-        until("the streams are there", async || metrics.snapshot().streams_missing == 0).await;
-        until("the status says so", async || !status.borrow().text.contains("missing")).await;
-    }
+    streams_are_there(&members).await;
     let node = members[0].connect(&lab, lab.server("n1").login()).await;
     let mut inbox = node.subscribe("choria.node.n1", None).await.unwrap();
     let client = members[2].admin(&lab).await;
@@ -69,6 +64,20 @@ async fn a_cluster_carries_requests_and_keeps_acknowledged_messages_when_a_membe
     }
     for member in members {
         member.served.end().await;
+    }
+}
+
+/// Waits until every member has all streams and says so.
+async fn streams_are_there(members: &[Member]) {
+    let there = async {
+        for member in members {
+            while member.served.metrics.snapshot().streams_missing > 0 || member.status().contains("missing") {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    };
+    if tokio::time::timeout(PATIENCE, there).await.is_err() {
+        panic!("no streams: {:#?}", members.iter().map(Member::status).collect::<Vec<_>>());
     }
 }
 
