@@ -79,8 +79,9 @@ impl Session {
     pub(crate) fn ddl(&self, name: &str) -> anyhow::Result<AgentDdl> {
         let library = self.library();
         match library.agent(name) {
-            Err(FindError::NotFound { .. }) if library.uses_registry() => {
-                block_on(async { Ok(library.agent_or_registry(name, &self.client().await?).await?) })
+            Err(missing @ FindError::NotFound { .. }) if library.uses_registry() => {
+                let found = block_on(async { Ok(library.agent_or_registry(name, &self.client().await?).await?) });
+                found.with_context(|| missing.to_string())
             }
             found => Ok(found?),
         }

@@ -31,6 +31,11 @@ pub(crate) struct Answer<'a> {
     pub(crate) time: SystemTime,
 }
 
+/// The columns of the terminal that standard output is; nothing when it is none.
+pub(crate) fn terminal_width() -> Option<u16> {
+    terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0)
+}
+
 /// `text` with control characters written out, so that a node cannot steer the terminal of who reads its answer.
 /// Newlines and tabs stay.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {

@@ -28,6 +28,15 @@ impl Table {
         self
     }
 
+    /// Lets cells take several lines where the table is wider than `columns`, the width of a terminal; nothing leaves it
+    /// as wide as it is, for files and pipes.
+    pub(crate) fn fitted(mut self, columns: Option<u16>) -> Self {
+        if let Some(columns) = columns {
+            self.layout.set_content_arrangement(ContentArrangement::Dynamic).set_width(columns);
+        }
+        self
+    }
+
     /// Adds one row.
     pub(crate) fn row<Cell: AsRef<str>>(&mut self, cells: &[Cell]) {
         self.layout.add_row(cells.iter().map(|cell| visible(cell.as_ref())));
@@ -120,6 +129,28 @@ mod tests {
 
 ";
         assert_eq!(written(table), expected);
+    }
+
+    #[test]
+    fn tables_fit_a_terminal_that_is_wide_enough_for_words() {
+        let table = || {
+            let mut table = Table::new(&["Node", "Agents"]);
+            table.row(&["n1.example.net", "choria_util, discovery, rpcutil, scout"]);
+            table
+        };
+        let expected = "\
+╭────────────────┬─────────────────────╮
+│ Node           │ Agents              │
+├────────────────┼─────────────────────┤
+│ n1.example.net │ choria_util,        │
+│                │ discovery, rpcutil, │
+│                │ scout               │
+╰────────────────┴─────────────────────╯
+
+";
+        assert_eq!(written(table().fitted(Some(40))), expected);
+        assert_eq!(written(table().fitted(Some(200))), written(table()));
+        assert_eq!(written(table().fitted(None)), written(table()));
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub fn parse(text: &str) -> Result<Families, String> {
             if !ending.is_some_and(|ending| endings.contains(&ending)) {
                 return fail("value of another name");
             }
-            if family.kind == "counter" && value.is_nan() || family.kind == "counter" && value < 0.0 {
+            if family.kind == "counter" && (value.is_nan() || value < 0.0) {
                 return fail("a counter below zero");
             }
             if !seen.insert((name.clone(), labels.clone())) {

@@ -106,7 +106,7 @@ fn token(report: &mut Report, settings: &Settings, role: Role, now: SystemTime) 
     let text_of = format!("{holder}, organization {:?}, ends in {}", claims.organization(), roughly(left));
     let lifetime = standard.issued_at.and_then(|begin| expiry.duration_since(begin).ok()).unwrap_or(SOON * 10);
     if left < SOON.min(lifetime / 10) {
-        report.warn(TOKEN, format!("{text_of}"), obtain(role));
+        report.warn(TOKEN, text_of, obtain(role));
     } else {
         report.ok(TOKEN, text_of);
     }

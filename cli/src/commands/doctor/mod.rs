@@ -135,12 +135,14 @@ async fn examine(report: &mut Report, settings: &Settings, role: Role) {
 async fn connected(report: &mut Report, settings: &Settings, role: Role, own: &Own, connection: &Connection) {
     match (role, &own.claims, &own.provider) {
         (Role::Client, Claims::Client(claims), Some(provider)) => {
-            if permissions::client(report, settings, claims, connection).await {
+            let allowed = permissions::client(report, settings, claims, connection).await;
+            if allowed {
                 fleet::examine(report, settings, provider, connection).await;
             }
         }
         (Role::Server, claims, _) => {
-            if permissions::server(report, settings, claims) {
+            let allowed = permissions::server(report, settings, claims);
+            if allowed {
                 server::subjects(report, settings, connection).await;
             }
         }

@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &FactsArguments, global: &Global) -> anyhow::Result
     if arguments.json {
         report.json(&mut out)?;
     } else if arguments.table {
-        report.table(&mut out, style)?;
+        report.table(&mut out, style, crate::output::terminal_width())?;
     } else {
         writeln!(out, "Report for fact: {}\n", arguments.fact)?;
         report.text(&mut out, style)?;

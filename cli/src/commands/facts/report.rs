@@ -53,10 +53,10 @@ impl Report {
         writeln!(out)
     }
 
-    /// Writes a table.
-    pub(super) fn table(&self, out: &mut impl Write, style: Style) -> io::Result<()> {
+    /// Writes a table, for a terminal of so many columns.
+    pub(super) fn table(&self, out: &mut impl Write, style: Style, terminal: Option<u16>) -> io::Result<()> {
         let columns = if style.nodes { 3 } else { 2 };
-        let mut table = Table::new(&["Fact", "Matches", "Nodes"][..columns]);
+        let mut table = Table::new(&["Fact", "Matches", "Nodes"][..columns]).fitted(terminal);
         for (value, nodes) in self.sorted(style.reverse) {
             table.row(&[value, &nodes.len().to_string(), &nodes.join("\n")][..columns]);
         }
@@ -136,7 +136,7 @@ mod tests {
     fn the_table_is_that_of_the_existing_client() {
         let mut out = Vec::new();
         let value = r#""AuthenticAMD""#;
-        report(&[("n1", value), ("n2", value), ("n3", value)]).table(&mut out, PLAIN).expect("written");
+        report(&[("n1", value), ("n2", value), ("n3", value)]).table(&mut out, PLAIN, None).expect("written");
         let expected = "\
 ╭──────────────┬─────────╮
 │ Fact         │ Matches │

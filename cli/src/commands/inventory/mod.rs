@@ -9,6 +9,7 @@ use crate::filters::{Filters, Method, Reach, Selection};
 use crate::fleet::{Found, Search, ask, exit_code};
 use crate::output::footer;
 use crate::output::sink::Sink;
+use crate::output::terminal_width;
 use crate::session::{Connect, Session, Talk, block_on};
 use anyhow::Context;
 use clap::ArgGroup;
@@ -144,7 +145,7 @@ fn scripted(
     if form.json {
         table.write_json(&mut out)?;
     } else {
-        table.write(&mut out)?;
+        table.write(&mut out, terminal_width())?;
     }
     below(&mut out, session, &stats, form)?;
     out.settle()?;

@@ -103,11 +103,11 @@ impl Report {
         }
     }
 
-    /// Writes a table, sorted by node.
-    pub(super) fn write(mut self, out: &mut impl Write) -> io::Result<()> {
+    /// Writes a table, sorted by node, for a terminal of so many columns.
+    pub(super) fn write(mut self, out: &mut impl Write, columns: Option<u16>) -> io::Result<()> {
         self.rows.sort_by(|a, b| a.0.cmp(&b.0));
         let headings: Vec<&str> = self.columns.iter().map(|column| column.heading.as_str()).collect();
-        let mut table = Table::new(&headings);
+        let mut table = Table::new(&headings).fitted(columns);
         for (_, values) in &self.rows {
             table.row(&values.iter().map(cell).collect::<Vec<_>>());
         }
@@ -174,7 +174,7 @@ Twice  = fact(\"cpus\") * 2
 
 ";
         let mut out = Vec::new();
-        report().write(&mut out).expect("written");
+        report().write(&mut out, None).expect("written");
         assert_eq!(String::from_utf8_lossy(&out), expected);
         let mut out = Vec::new();
         report().write_json(&mut out).expect("written");

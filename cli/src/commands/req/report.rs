@@ -6,7 +6,7 @@ use crate::output::json::Document;
 use crate::output::sink::Sink;
 use crate::output::table::Table;
 use crate::output::text::{Show, Style};
-use crate::output::{Answer, footer, senders, summary, text, value};
+use crate::output::{Answer, footer, senders, summary, terminal_width, text, value};
 use names::Identity;
 use rpc::aggregate::Summaries;
 use rpc::client::NodeReply;
@@ -56,7 +56,8 @@ impl<'a> Report<'a> {
         } else if form.jsonl {
             Writer::Lines
         } else if form.table {
-            Writer::Table(table(action))
+            let columns = if form.output_file.is_some() { None } else { terminal_width() };
+            Writer::Table(table(action).fitted(columns))
         } else {
             Writer::Text(Style { show: form.display.into(), verbose: form.verbose, palette })
         };
