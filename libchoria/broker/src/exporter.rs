@@ -86,6 +86,18 @@ fn own(seen: &Snapshot, identity: &str, scrape: &mut Scrape) {
             "Connections that the TLS front closed because it had more to do than it could",
             seen.front_turned_away,
         ),
+        (
+            "choria_broker_callout_restarts",
+            "Times the callout was started again while nats-server ran on",
+            seen.callout_restarts,
+        ),
+        (
+            "choria_broker_certificate_reloads",
+            "Times nats-server was told to read a replaced certificate",
+            seen.certificate_reloads,
+        ),
+        ("choria_broker_certificates_refused", "Replaced certificates that were refused", seen.certificates_refused),
+        ("choria_broker_streams_given_up", "Times nats-server stopped storing", seen.streams_given_up),
         ("choria_broker_reloads", "Configurations read anew and put in force", seen.reloads),
         ("choria_broker_reloads_refused", "Configurations read anew and refused as a whole", seen.reloads_refused),
         (
@@ -106,6 +118,8 @@ fn own(seen: &Snapshot, identity: &str, scrape: &mut Scrape) {
     scrape.gauge("choria_broker_callout_longest_wait_seconds", help, &labels, longest);
     let help = "How long logins waited for their decision";
     scrape.summary("choria_broker_callout_wait_seconds", help, &labels, seen.waits, seen.waited.as_secs_f64());
+    let help = "Whether nats-server stores nothing although it should, as on a full disk";
+    scrape.gauge("choria_broker_streams_off", help, &labels, seen.streams_off as f64);
     let help = "Configured streams that could not be set up yet";
     scrape.gauge("choria_broker_streams_missing", help, &labels, seen.streams_missing as f64);
 }
