@@ -10,6 +10,8 @@ use tracing::Level;
 pub(super) struct Forwarder {
     last_words: String,
     authentication_errors: Sampler,
+    /// Complaints about single connections: a stranger makes as many as it likes.
+    connection_errors: Sampler,
     streams_given_up: watch::Sender<bool>,
 }
 
@@ -27,7 +29,8 @@ impl Forwarder {
     /// `streams_given_up` is told when nats-server gives up its streams, which it says nowhere else.
     pub(super) fn new(streams_given_up: watch::Sender<bool>) -> Self {
         let authentication_errors = Sampler::new(5, Duration::from_secs(10));
-        Self { last_words: String::new(), authentication_errors, streams_given_up }
+        let connection_errors = Sampler::new(20, Duration::from_secs(10));
+        Self { last_words: String::new(), authentication_errors, connection_errors, streams_given_up }
     }
 
     /// Forwards every line until the output closes. Lines are cut at a length that no honest one reaches.
@@ -65,17 +68,18 @@ impl Forwarder {
         if level == Level::ERROR {
             self.last_words = text.clone().into_owned();
         }
-        let missed = if is_authentication_error(&text) {
-            match self.authentication_errors.admit(now) {
-                Some(missed) => missed,
-                None => return,
-            }
+        let sampled = if is_authentication_error(&text) {
+            Some((&mut self.authentication_errors, "authentication errors"))
+        } else if is_connection_error(level, &text) {
+            Some((&mut self.connection_errors, "errors of single connections"))
         } else {
-            0
+            None
         };
+        let Some((sampler, what)) = sampled else { return emit(level, &text) };
+        let Some(missed) = sampler.admit(now) else { return };
         emit(level, &text);
         if missed > 0 {
-            tracing::warn!(missed, "{missed} more authentication errors of nats-server were not logged");
+            tracing::warn!(missed, "{missed} more {what} of nats-server were not logged");
         }
     }
 }
@@ -135,6 +139,11 @@ fn is_authentication_error(text: &str) -> bool {
     text.contains("authentication error") || text.contains("Auth callout") || text.contains("Authorization Violation")
 }
 
+/// A complaint about one connection, such as a handshake that fails.
+fn is_connection_error(level: Level, text: &str) -> bool {
+    level <= Level::WARN && text.contains(" - cid:")
+}
+
 fn emit(level: Level, text: &str) {
     match level {
         Level::ERROR => tracing::error!(component = COMPONENT, "{text}"),
@@ -186,6 +195,19 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let seen: Vec<_> = [0, 1, 2, 3, 10, 11, 12].into_iter().map(|second| sampler.admit(at(second))).collect();
         assert_eq!(seen, [Some(0), Some(0), None, None, Some(2), Some(0), None]);
+    }
+
+    #[test]
+    fn complaints_about_single_connections_are_sampled_and_others_are_not() {
+        let rows = [
+            (Level::ERROR, "10.0.0.1:5 - cid:9 - TLS handshake error: EOF", true),
+            (Level::WARN, "10.0.0.1:5 - cid:9 - Readloop processing time: 4.0s", true),
+            (Level::DEBUG, "10.0.0.1:5 - cid:9 - Client connection created", false),
+            (Level::ERROR, "JetStream resource limits exceeded for server", false),
+        ];
+        for (level, text, expected) in rows {
+            assert_eq!(is_connection_error(level, text), expected, "{level} {text}");
+        }
     }
 
     #[test]

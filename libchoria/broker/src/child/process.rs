@@ -157,6 +157,11 @@ fn command(program: &Path) -> Command {
     for variable in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
         command.env_remove(variable);
     }
+    // Collected twice as often as usual, a connection takes a sixth less memory, and no more processor time that could be
+    // measured. An administrator who sets either variable knows better.
+    if ["GOGC", "GOMEMLIMIT"].iter().all(|variable| std::env::var_os(variable).is_none()) {
+        command.env("GOGC", "50");
+    }
     command
 }
 
