@@ -152,8 +152,9 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(1000);
 /// Places of one processor at the start: what it serves in about a tenth of a second.
 const FIRST_PLACES: f64 = 32.0;
 
-/// Places that are left to one processor however slow the host is.
-const LEAST_PLACES: f64 = 4.0;
+/// Places that are left to one processor however slow the host is: other work makes it slow too, and few places would
+/// then serve fewer than it can.
+const LEAST_PLACES: f64 = 8.0;
 
 /// Places in all, for members who are far away and take their time.
 const MOST_PLACES: f64 = 2048.0;
@@ -171,7 +172,7 @@ const SUSPECTS_PER_PROCESSOR: f64 = 100.0;
 const SUSPECTS_SHARE: f64 = 0.5;
 
 /// The own part takes some milliseconds; when it takes this long the host has more to do than it can.
-const SLOW: Duration = Duration::from_millis(300);
+const SLOW: Duration = Duration::from_millis(500);
 
 /// How long the host counts as busy after it was slow.
 const SLOW_MEMORY: Duration = Duration::from_millis(500);
@@ -233,7 +234,7 @@ mod tests {
             serve_all(&mut gate, now);
             now = clock.after(round * 200);
             for _ in 0..gate.taken {
-                gate.leave(Some(Duration::from_millis(400)), now);
+                gate.leave(Some(Duration::from_millis(600)), now);
             }
         }
         assert_eq!(gate.limit, LEAST_PLACES);
