@@ -61,11 +61,12 @@ mod tests {
     #[tokio::test]
     async fn records_come_before_the_configuration() {
         let search = || Some(Search::peers(Some("example.net".to_owned())));
-        let rows: [(&str, Option<Search>, &'static [(&str, u16)], &[&str], &[&str]); 4] = [
-            ("records win", search(), &[("b1", 5222)], &["c1:5222"], &["b1:5222"]),
-            ("no records", search(), &[], &["c1:5222", "c2:5222"], &["c1:5222", "c2:5222"]),
-            ("switched off", None, &[("b1", 5222)], &["c1:5222"], &["c1:5222"]),
-            ("nothing", search(), &[], &[], &[]),
+        const B1: &[(&str, u16)] = &[("b1", 5222)];
+        let rows = [
+            ("records win", search(), B1, &["c1:5222"][..], &["b1:5222"][..]),
+            ("no records", search(), &[][..], &["c1:5222", "c2:5222"][..], &["c1:5222", "c2:5222"][..]),
+            ("switched off", None, B1, &["c1:5222"][..], &["c1:5222"][..]),
+            ("nothing", search(), &[][..], &[][..], &[][..]),
         ];
         for (name, search, records, configured, expected) in rows {
             let settings = PeerSettings {
