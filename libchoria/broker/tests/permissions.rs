@@ -298,7 +298,97 @@ async fn denied_servers_connect_and_may_do_nothing() {
     broker.end().await;
 }
 
+/// What connections with a certificate and no token publish: `unlimited` without issuers, `messaging` on a network of
+/// issuers, `server` where `client_hosts` is set, `watch` on a read-only broker.
+const CERTIFICATE_PUBLISH: &[(&str, Grants)] = &[
+    ("choria.broadcast.agent.discovery", &["unlimited"]),
+    ("choria.broadcast.agent.registration", &["unlimited", "watch"]),
+    ("choria.broadcast.service.x", &["unlimited"]),
+    ("choria.broadcast.other", &["unlimited", "server"]),
+    ("choria.node.n1", &["unlimited"]),
+    ("choria.federation.a.federation", &["unlimited"]),
+    ("choria.federation.a.collective", &["unlimited", "server", "watch"]),
+    ("choria.reply.x.y", &["unlimited", "server", "watch"]),
+    ("choria.lifecycle.event.x", &["unlimited", "server", "watch"]),
+    ("choria.machine.transition", &["unlimited", "server", "watch"]),
+    ("acme.orders", &["unlimited", "server", "messaging"]),
+    ("$JS.API.STREAM.NAMES", &["unlimited", "server", "messaging"]),
+    ("$KV.BUCKET.x", &["unlimited", "server", "messaging"]),
+];
+
+/// What they subscribe to; a read-only broker changes nothing about that.
+const CERTIFICATE_SUBSCRIBE: &[(&str, &str, Grants)] = &[
+    ("choria.reply.x.>", "choria.reply.x.y", &["unlimited"]),
+    ("choria.federation.a.federation", "choria.federation.a.federation", &["unlimited"]),
+    ("choria.lifecycle.event.>", "choria.lifecycle.event.x", &["unlimited"]),
+    ("choria.node.n1", "choria.node.n1", &["unlimited", "server"]),
+    ("choria.broadcast.agent.>", "choria.broadcast.agent.x", &["unlimited", "server"]),
+    ("choria.machine.transition", "choria.machine.transition", &["unlimited", "server"]),
+    ("acme.orders", "acme.orders", &["unlimited", "server", "messaging"]),
+    ("$JS.EVENT.>", "$JS.EVENT.x", &["unlimited", "server", "messaging"]),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_without_tokens_get_the_fixed_lists() {
+    let lab = Lab::new();
+    let (authority, tls) = certified(&lab);
+    let issuer = lab.issuer_key();
+    let hosts = ("plugin.choria.network.client_hosts", "127.0.0.1");
+    let signers = [
+        ("plugin.security.issuer.names", ""),
+        ("plugin.choria.network.client_signer_cert", issuer.as_str()),
+        ("plugin.choria.network.server_signer_cert", issuer.as_str()),
+    ];
+    let rows: [CertificateRow<'_>; 5] = [
+        ("on a network of issuers", vec![], &["messaging"]),
+        ("with client_hosts", vec![hosts], &["server"]),
+        ("with client_hosts, servers denied", vec![hosts, ("plugin.choria.network.deny_server_connections", "1")], &[]),
+        ("without issuers", signers.to_vec(), &["unlimited"]),
+        (
+            "without issuers, read-only",
+            [&signers[..], &[("plugin.choria.network.read_only", "1")]].concat(),
+            &["watch"],
+        ),
+    ];
+    for (name, mut changes, grants) in rows {
+        changes.extend([("plugin.choria.network.tls_front", "1"), ("plugin.security.choria.ca", authority.as_str())]);
+        let broker = lab.serve(&changes).await;
+        let admin = Access::token(&lab.client_permitted(|permissions| permissions.org_admin = true));
+        let observer = Member::connect(&lab, &admin).await;
+        let mut table = Table::with(&lab, observer, !name.contains("read-only")).await;
+        let member = Member::connect(&lab, &Access::certificate(&tls)).await;
+        table.publish(name, &member, CERTIFICATE_PUBLISH, grants).await;
+        if table.sends {
+            table.subscribe(name, &member, CERTIFICATE_SUBSCRIBE, grants).await;
+        }
+        table.finish();
+        broker.end().await;
+    }
+}
+
+/// The file of a new authority, and TLS with a certificate that it signed.
+fn certified(lab: &Lab) -> (String, network::Tls) {
+    let key = || rcgen::KeyPair::generate().unwrap();
+    let (authority_key, member_key) = (key(), key());
+    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = authority.self_signed(&authority_key).unwrap();
+    let mut member = rcgen::CertificateParams::new(vec!["n9.example.net".to_owned()]).unwrap();
+    member.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let member = member.signed_by(&member_key, &authority, &authority_key).unwrap();
+    let file = |name: &str, text: String| {
+        std::fs::write(lab.path(name), text).unwrap();
+        lab.path(name)
+    };
+    let identity = Some((file("member.pem", member.pem()), file("member.key", member_key.serialize_pem())));
+    let files = network::TlsFiles { trust: network::Trust::Anyone, identity, ..network::TlsFiles::default() };
+    (file("ca.pem", authority.pem()).display().to_string(), network::Tls::new(&files).unwrap())
+}
+
 // Members
+
+/// Name, changes of the configuration, grants.
+type CertificateRow<'a> = (&'a str, Vec<(&'a str, &'a str)>, Grants);
 
 /// Name, change of the permissions, whether streams may be watched.
 type WatcherRow = (&'static str, fn(&mut ClientPermissions), bool);
@@ -437,9 +527,10 @@ const EVERYTHING: &str = "everything";
 /// What a member logs in with.
 #[derive(Clone)]
 struct Access {
-    token: Arc<str>,
+    token: Option<Arc<str>>,
     seed: Option<Arc<tokens::Seed>>,
     user: Option<(&'static str, &'static str)>,
+    tls: network::Tls,
 }
 
 /// A connection and what nats-server complained about on it.
@@ -469,11 +560,16 @@ enum Outcome {
 
 impl Access {
     fn token(holder: &Holder) -> Self {
-        Self { token: Arc::clone(&holder.token), seed: Some(Arc::clone(&holder.seed)), user: None }
+        Self { seed: Some(Arc::clone(&holder.seed)), ..Self::unsigned(&holder.token) }
     }
 
     fn unsigned(token: &Arc<str>) -> Self {
-        Self { token: Arc::clone(token), seed: None, user: None }
+        Self { token: Some(Arc::clone(token)), ..Self::certificate(&network::Tls::unverified().unwrap()) }
+    }
+
+    /// Nothing but the certificate that `tls` presents.
+    fn certificate(tls: &network::Tls) -> Self {
+        Self { token: None, seed: None, user: None, tls: tls.clone() }
     }
 
     fn with_user(mut self, user: &'static str, password: &'static str) -> Self {
@@ -483,7 +579,7 @@ impl Access {
 
     fn answer(&self, nonce: &[u8]) -> Auth {
         let mut auth = Auth::new();
-        auth.token = Some(self.token.to_string());
+        auth.token = self.token.as_deref().map(str::to_owned);
         auth.signature = self.seed.as_ref().map(|seed| seed.sign(nonce).as_bytes().to_vec());
         auth.username = self.user.map(|(user, _)| user.to_owned());
         auth.password = self.user.map(|(_, password)| password.to_owned());
@@ -495,7 +591,7 @@ impl Member {
     async fn connect(lab: &Lab, access: &Access) -> Self {
         let complaints = Arc::<Mutex<BTreeSet<String>>>::default();
         let (heard, access) = (Arc::clone(&complaints), access.clone());
-        let tls = network::Tls::unverified().unwrap().config().as_ref().clone();
+        let tls = access.tls.config().as_ref().clone();
         let client = ConnectOptions::with_auth_callback(move |nonce| {
             let auth = access.answer(&nonce);
             async move { Ok(auth) }
@@ -639,7 +735,7 @@ impl<'lab> Table<'lab> {
 
     fn finish(self) {
         assert!(self.failures.is_empty(), "{} of {}:\n{}", self.failures.len(), self.tried, self.failures.join("\n"));
-        assert!(self.tried >= PUBLISH.len(), "something was tried");
+        assert!(self.tried >= CERTIFICATE_PUBLISH.len(), "something was tried");
     }
 }
 
