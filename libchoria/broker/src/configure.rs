@@ -19,6 +19,7 @@ pub(crate) fn nats_config(
     keys: &Keys,
     service: &KeyPair,
     internal: &KeyPair,
+    listener: &KeyPair,
     files: &Placed,
 ) -> NatsConfig {
     let settings = &parts.settings;
@@ -55,6 +56,7 @@ pub(crate) fn nats_config(
             curve: keys.curve.public_key().to_owned(),
             service: service.public_key(),
             internal: internal.public_key(),
+            listener: listener.public_key(),
         },
         topology: topology(parts),
     };

@@ -17,6 +17,7 @@
 //! | `storage` | whether the disk of the streams has room |
 //! | `readiness` | connecting like a member of the fleet, to know that all of it works |
 //! | `settings` | the configuration a broker needs, checked |
+//! | `departures` | records of connections that end |
 //! | `reload` | changed configuration put in force while all of it runs |
 //! | `front` | the TLS front, which may stand before nats-server |
 //! | `admission` | how many connections may begin in one second |
@@ -37,6 +38,7 @@ mod certificates;
 mod child;
 mod configure;
 pub mod decision;
+mod departures;
 mod exporter;
 pub mod front;
 mod internal;

@@ -18,6 +18,7 @@ pub struct Metrics {
     waited_us: AtomicU64,
     restarts: AtomicU64,
     self_checks_failed: AtomicU64,
+    departed: AtomicU64,
     reloads: AtomicU64,
     reloads_refused: AtomicU64,
     front_accepted: AtomicU64,
@@ -55,6 +56,8 @@ pub struct Snapshot {
     pub restarts: u64,
     /// Self checks that failed.
     pub self_checks_failed: u64,
+    /// Connections that were allowed and ended.
+    pub departed: u64,
     /// Configurations that were read anew and put in force.
     pub reloads: u64,
     /// Configurations that were read anew and refused as a whole.
@@ -97,6 +100,7 @@ impl Metrics {
             waited: Duration::from_micros(read(&self.waited_us)),
             restarts: read(&self.restarts),
             self_checks_failed: read(&self.self_checks_failed),
+            departed: read(&self.departed),
             reloads: read(&self.reloads),
             reloads_refused: read(&self.reloads_refused),
             front_accepted: read(&self.front_accepted),
@@ -142,6 +146,10 @@ impl Metrics {
 
     pub(crate) fn restarted(&self) {
         self.restarts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn departed(&self) {
+        self.departed.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn reloaded(&self) {

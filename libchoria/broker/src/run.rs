@@ -4,7 +4,9 @@
 use crate::broker::Parts;
 use crate::callout::{Keys, Service, ServiceError};
 use crate::child::{self, Exit, Process, Program, ProgramError, Version};
+use crate::configure;
 use crate::configure::{self, Ports};
+use crate::departures::Departures;
 use crate::front::FrontError;
 use crate::internal::{self, Access, InternalError};
 use crate::listener_files::{Placed, Stage, Unusable};
@@ -25,6 +27,8 @@ pub(crate) struct Run {
     process: Process,
     callout: Callout,
     internal: Client,
+    /// Records the ends of connections; dropping it ends that.
+    _departures: JoinSet<()>,
     keeper: Keeper,
     verdict: Verdict,
     config: NatsConfig,
@@ -120,12 +124,13 @@ impl Run {
     /// [`StartError`]; nothing is left running then.
     pub(crate) async fn start(parts: &Parts) -> Result<Self, StartError> {
         let keys = Arc::new(Keys::generate());
-        let (service, internal) = (KeyPair::new_user(), KeyPair::new_user());
+        let [service, internal, listener] = [(); 3].map(|()| KeyPair::new_user());
         let read = Fingerprint::of(configure::watched_files(parts));
         let installed = Fingerprint::of([parts.program.path.as_path()]);
         let program = Program::at(&parts.program.path).await?;
         let files = &parts.listener_files;
-        let trial = configure::nats_config(parts, &keys, &service, &internal, &files.places(Stage::Candidate));
+        let trial =
+            configure::nats_config(parts, &keys, &service, &internal, &listener, &files.places(Stage::Candidate));
         let (placed, refused) = place_certificate(parts, &program, &trial).await?;
         let config = configure::with_files(&trial, &parts.settings, &placed);
         let file = parts.config_file();
@@ -143,6 +148,7 @@ impl Run {
         // Questions already queue up, and are answered only when the streams exist that members publish to at once.
         let service = callout.subscribe(parts).await?;
         let internal = internal::connect(&access, "choria-broker internal", &internal).await?;
+        let departures = listen(parts, &access, &listener).await?;
         let mut keeper = keep_streams(parts, &process, &internal);
         keeper.settled(FIRST_STREAMS).await;
         callout.begin(service);
@@ -154,7 +160,20 @@ impl Run {
             front.serve_from(clients);
         }
         let verdict = Verdict::Accepted;
-        Ok(Self { process, callout, internal, keeper, verdict, config, read, refused, program, installed, newer: None })
+        Ok(Self {
+            process,
+            callout,
+            internal,
+            _departures: departures,
+            keeper,
+            verdict,
+            config,
+            read,
+            refused,
+            program,
+            installed,
+            newer: None,
+        })
     }
 
     /// Connects like a member of the fleet. When so many of those come at once that this one connection is turned away,
@@ -371,6 +390,19 @@ impl Callout {
         self.task = JoinSet::new();
         self.task.spawn(service.run());
     }
+}
+
+/// Begins to record the ends of connections, as the user `login` of the system account.
+async fn listen(parts: &Parts, access: &Access, login: &KeyPair) -> Result<JoinSet<()>, StartError> {
+    let client = internal::connect(access, "choria-broker departures", login).await?;
+    let (server, quiet) = (parts.settings.identity.clone(), parts.self_check.name().to_owned());
+    let departures = Departures::subscribe(client, server, quiet, Arc::clone(&parts.metrics)).await;
+    let mut task = JoinSet::new();
+    match departures {
+        Ok(departures) => drop(task.spawn(departures.run())),
+        Err(error) => tracing::error!("the ends of connections are not recorded: {error}"),
+    }
+    Ok(task)
 }
 
 /// One self check after the usual pause.

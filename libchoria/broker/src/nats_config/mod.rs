@@ -11,6 +11,7 @@ pub use topology::{
     WebSocket,
 };
 
+use crate::departures;
 use names::{Identity, NetworkId};
 use std::fmt;
 use std::path::PathBuf;
@@ -89,6 +90,8 @@ pub struct CalloutKeys {
     pub service: String,
     /// User key of the connection that manages streams; may do everything in the account `choria`.
     pub internal: String,
+    /// User key of the connection that listens to the ends of connections; may do nothing else.
+    pub listener: String,
 }
 
 impl fmt::Display for NatsConfig {
@@ -100,7 +103,8 @@ impl fmt::Display for NatsConfig {
         }
         self.write_topology(f)?;
         self.write_callout(f)?;
-        f.write_str("accounts {\n  system: {}\n")?;
+        f.write_str("accounts {\n")?;
+        self.write_system_account(f)?;
         self.write_callout_account(f)?;
         self.write_choria_account(f)?;
         if self.provisioning {
@@ -152,8 +156,21 @@ impl NatsConfig {
         writeln!(f, "authorization {{\n  timeout: {}", seconds(self.authentication_timeout))?;
         writeln!(f, "  auth_callout {{")?;
         writeln!(f, "    issuer: {}, account: {}", quoted(&keys.issuer), self.callout_account())?;
-        writeln!(f, "    auth_users: [{}, {}]", quoted(&keys.service), quoted(&keys.internal))?;
+        writeln!(
+            f,
+            "    auth_users: [{}, {}, {}]",
+            quoted(&keys.service),
+            quoted(&keys.internal),
+            quoted(&keys.listener)
+        )?;
         writeln!(f, "    xkey: {}\n  }}\n}}", quoted(&keys.curve))
+    }
+
+    /// The one user that is configured there hears and says nothing else; everybody else asks the callout.
+    fn write_system_account(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (listener, subject) = (quoted(&self.callout.listener), quoted(departures::SUBJECT));
+        writeln!(f, "  system: {{ users: [ {{ nkey: {listener}, permissions: {{")?;
+        writeln!(f, "    subscribe: {{ allow: [{subject}] }}, publish: {{ deny: [\">\"] }}\n  }} }} ] }}")
     }
 
     fn write_callout_account(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -280,6 +297,7 @@ mod tests {
                 curve: "X".to_owned(),
                 service: "US".to_owned(),
                 internal: "UI".to_owned(),
+                listener: "UL".to_owned(),
             },
             topology: Topology::default(),
         }

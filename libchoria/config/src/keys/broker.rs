@@ -48,7 +48,7 @@ keys! {
         .own();
 
     NETWORK_MAX_CONNECTIONS: Integer = key("plugin.choria.network.max_connections",
-        "Most connections that the broker has at a time, its own three included; more are turned away and come back \
+        "Most connections that the broker has at a time, its own four included; more are turned away and come back \
          later.")
         .default("50000").rule(Rule::Between(10, 50_000)).own();
 
