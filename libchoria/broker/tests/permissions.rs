@@ -330,9 +330,7 @@ const CERTIFICATE_SUBSCRIBE: &[(&str, &str, Grants)] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_without_tokens_get_the_fixed_lists() {
-    let lab = Lab::new();
-    let (authority, tls) = certified(&lab);
-    let issuer = lab.issuer_key();
+    let issuer = Lab::new().issuer_key();
     let hosts = ("plugin.choria.network.client_hosts", "127.0.0.1");
     let signers = [
         ("plugin.security.issuer.names", ""),
@@ -351,6 +349,8 @@ async fn certificates_without_tokens_get_the_fixed_lists() {
         ),
     ];
     for (name, mut changes, grants) in rows {
+        let lab = Lab::new();
+        let (authority, tls) = certified(&lab);
         changes.extend([("plugin.choria.network.tls_front", "1"), ("plugin.security.choria.ca", authority.as_str())]);
         let broker = lab.serve(&changes).await;
         let admin = Access::token(&lab.client_permitted(|permissions| permissions.org_admin = true));

@@ -17,8 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_come_only_from_where_they_may() {
-    let lab = Lab::new();
-    let client = lab.client(ClientPermissions { system_user: true, ..ClientPermissions::default() });
     let rows = [
         ("192.0.2.0/24, 2001:db8::/32", false),
         ("192.0.2.0/24, 127.0.0.0/8", true),
@@ -27,6 +25,8 @@ async fn clients_come_only_from_where_they_may() {
         ("::/0", false),
     ];
     for (hosts, expected) in rows {
+        let lab = Lab::new();
+        let client = lab.client(ClientPermissions { system_user: true, ..ClientPermissions::default() });
         let broker = lab.serve(&[("plugin.choria.network.client_hosts", hosts)]).await;
         let system = Options { user: user("system", "sysp"), ..lab.options("system", client.login()) };
         for (name, options) in [("client", lab.options("client", client.login())), ("system user", system)] {
