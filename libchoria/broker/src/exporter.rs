@@ -67,6 +67,7 @@ fn own(seen: &Snapshot, identity: &str, scrape: &mut Scrape) {
     let labels = [("identity", identity)];
     let counters = [
         ("choria_broker_connections_allowed", "Connections that were allowed", seen.allowed),
+        ("choria_broker_connections_closed", "Connections that were allowed and ended", seen.departed),
         ("choria_broker_callout_late", "Logins denied undecided because they had waited too long", seen.late),
         ("choria_broker_callout_dropped", "Logins that found the queue full and were not answered", seen.dropped),
         ("choria_broker_callout_malformed", "Messages to the callout that were no question", seen.malformed),

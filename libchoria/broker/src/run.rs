@@ -4,7 +4,6 @@
 use crate::broker::Parts;
 use crate::callout::{Keys, Service, ServiceError};
 use crate::child::{self, Exit, Process, Program, ProgramError, Version};
-use crate::configure;
 use crate::configure::{self, Ports};
 use crate::departures::Departures;
 use crate::front::FrontError;
