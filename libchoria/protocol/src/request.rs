@@ -35,7 +35,9 @@ pub struct Request {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Expired {
     /// Made too long ago.
-    #[error("request is {age_s} s old and its ttl is {ttl_s} s")]
+    #[error(
+        "request is {age_s} s old and its ttl is {ttl_s} s: it waited too long, or a clock is wrong here or at the sender"
+    )]
     Old {
         /// Seconds since it was made.
         age_s: u64,
@@ -43,7 +45,9 @@ pub enum Expired {
         ttl_s: u32,
     },
     /// Made by a clock that is too far ahead.
-    #[error("request is from {ahead_s} s in the future and its ttl is {ttl_s} s")]
+    #[error(
+        "request is from {ahead_s} s in the future and its ttl is {ttl_s} s: a clock is wrong here or at the sender"
+    )]
     Future {
         /// Seconds until the time it claims to be made.
         ahead_s: u64,

@@ -5,9 +5,15 @@
 pub mod exposition;
 mod files;
 pub mod http;
+mod namespace;
 mod process;
+mod proxy;
+mod skip;
 
+pub use namespace::{Cut, Wire};
 pub use process::{Output, Process};
+pub use proxy::Proxy;
+pub use skip::skipped;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -156,6 +162,12 @@ impl Lab {
     #[must_use]
     pub fn start_with(&self, program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Process {
         Process::start(self, program, arguments, environment)
+    }
+
+    /// Starts one of the project's programs with `before` in front of its command, for example in a network namespace.
+    #[must_use]
+    pub fn start_behind(&self, before: &[&str], program: &str, arguments: &[&str]) -> Process {
+        Process::start_behind(self, before, program, arguments, &[])
     }
 
     /// Runs the client as `up=client` to its end.

@@ -3,6 +3,7 @@
 use crate::{Lab, PATIENCE};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::ffi::OsStr;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -37,6 +38,17 @@ pub struct Output {
 
 impl Process {
     pub(crate) fn start(lab: &Lab, program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_behind(lab, &[], program, arguments, environment)
+    }
+
+    /// As `start`, with `before` in front of the command; it must replace itself by the program.
+    pub(crate) fn start_behind(
+        lab: &Lab,
+        before: &[&str],
+        program: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let name = format!("{program}-{number}");
         let socket = lab.path(&format!("{name}.notify"));
@@ -44,7 +56,10 @@ impl Process {
         notifications.set_read_timeout(Some(PATIENCE)).expect("a socket takes a read timeout");
         let (stdout, stderr) = (lab.path(&format!("{name}.out")), lab.path(&format!("{name}.err")));
         let file = |path: &PathBuf| std::fs::File::create(path).expect("a file for the program's output");
-        let child = Command::new(crate::programs().join(program))
+        let path = crate::programs().join(program);
+        let mut words = before.iter().map(OsStr::new).chain([path.as_os_str()]);
+        let child = Command::new(words.next().expect("at least the program"))
+            .args(words)
             .args(arguments)
             .current_dir(lab.folder())
             .env("CHORIA_CONFIG", lab.path("client.conf"))

@@ -6,11 +6,13 @@ use targets::{ALL, Target};
 
 /// Most variations of one seed.
 const VARIATIONS: usize = 12;
-/// About as many inputs as one target gets, so that the whole test takes seconds.
+/// About as many inputs as one target gets, so that the whole test takes seconds; `CHORIA_FUZZ_INPUTS` asks for more.
 const INPUTS: usize = 3000;
 
 #[test]
 fn recorded_data_and_variations_of_it() {
+    let asked = std::env::var("CHORIA_FUZZ_INPUTS").ok().and_then(|number| number.parse().ok());
+    let (inputs, variations) = asked.map_or((INPUTS, VARIATIONS), |inputs| (inputs, inputs));
     for target in ALL {
         let seeds = (target.seeds)();
         let mut ran = 0;
@@ -18,7 +20,7 @@ fn recorded_data_and_variations_of_it() {
             run(target, name, seed);
             ran += 1;
             // Long seeds are many times the work and say the same.
-            let most = if seed.len() > 8192 { 2 } else { (INPUTS / seeds.len()).clamp(1, VARIATIONS) };
+            let most = if seed.len() > 8192 { 2 } else { (inputs / seeds.len()).clamp(1, variations) };
             for number in 0..most as u64 {
                 run(target, &format!("{name}, variation {number}"), &varied(seed, number));
                 ran += 1;
