@@ -58,6 +58,10 @@ impl Node {
                     Refusal::Expired(_) | Refusal::Unfilterable(_) | Refusal::Replayed(Replay::Forgotten) => {
                         tracing::warn!("request dropped: {refusal}");
                     }
+                    // Its issuer is trusted, so it is no stranger's: this node's clock may be behind.
+                    Refusal::Untrusted(Rejection::Token { reason: tokens::Invalid::NotYetValid, .. }) => {
+                        tracing::warn!("request dropped: {refusal}");
+                    }
                     _ => tracing::debug!("message dropped: {refusal}"),
                 }
                 None

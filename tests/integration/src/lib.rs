@@ -5,11 +5,13 @@
 pub mod exposition;
 mod files;
 pub mod http;
+mod member;
 mod namespace;
 mod process;
 mod proxy;
 mod skip;
 
+pub use member::Member;
 pub use namespace::{Cut, Wire};
 pub use process::{Output, Process};
 pub use proxy::Proxy;
@@ -209,14 +211,16 @@ pub fn nats_server() -> PathBuf {
         .expect("CHORIA_NATS_SERVER is not set: use tests/run, or set it to the output of compose/nats-server")
 }
 
-/// The folder that holds the built programs: two above this test program.
+/// The folder that holds the built programs: that of this program, or the one above for test programs.
 ///
 /// # Panics
 /// When they were not built.
 #[must_use]
 pub fn programs() -> PathBuf {
     let this = std::env::current_exe().expect("this program has a path");
-    let folder = this.parent().and_then(Path::parent).expect("tests live in target/PROFILE/deps");
+    let own = this.parent().expect("a program lives in a folder");
+    let is_test = own.ends_with("deps");
+    let folder = if is_test { own.parent().expect("tests live in target/PROFILE/deps") } else { own };
     for program in ["choria", "choria-broker", "choria-server"] {
         assert!(
             folder.join(program).is_file(),

@@ -72,8 +72,8 @@ impl Wire {
         match how {
             Cut::Pulled => must(&["ip", "-n", &self.nodes, "link", "set", "wire", "down"]),
             Cut::Silent => {
-                let rules = "table inet cut { chain in { type filter hook input priority 0; iifname wire drop; }
-                             chain out { type filter hook output priority 0; oifname wire drop; } }";
+                let rules = "table inet cut { chain in { type filter hook input priority 0; iifname wire drop; }; \
+                             chain out { type filter hook output priority 0; oifname wire drop; }; }";
                 must(&["ip", "netns", "exec", &self.nodes, "nft", rules]);
             }
         }

@@ -1,13 +1,9 @@
 //! Garbage on every subject, from somebody who may publish there and from somebody who may not even log in.
 
 use choria_tests::{Lab, Process};
-use config::{FixedEnvironment, Kind};
-use network::{Connection, Options, Role};
-use security::Provider;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, SystemTime};
-use tokio_util::sync::CancellationToken;
+use std::time::Duration;
 
 #[test]
 fn garbage_on_every_subject_harms_nobody() {
@@ -33,7 +29,7 @@ fn garbage_on_every_subject_harms_nobody() {
 
 /// Publishes every kind of garbage on every subject that a client may publish to.
 async fn publish_garbage(lab: &Lab) -> usize {
-    let connection = connect(lab).await;
+    let connection = lab.connect("client").await.connection;
     let subjects = [
         "choria.broadcast.agent.discovery",
         "choria.broadcast.agent.rpcutil",
@@ -78,20 +74,6 @@ fn bodies() -> Vec<Vec<u8>> {
         noise,
         vec![b'A'; 1_000_000],
     ]
-}
-
-async fn connect(lab: &Lab) -> Connection {
-    let kind = Kind::Client { working_directory: lab.folder().to_owned() };
-    // What is being tested does not depend on who runs the tests.
-    let environment = FixedEnvironment::default()
-        .with_file(lab.path("client.conf"), lab.read("client.conf"))
-        .with_variable("USER", "tester");
-    let inputs = config::load(&lab.path("client.conf"), kind, &environment).expect("a configuration");
-    let settings = inputs.check().expect("a valid configuration");
-    let provider = Provider::from_settings(&settings, security::Role::Client, SystemTime::now()).expect("credentials");
-    let owner = provider.caller().as_str();
-    let options = Options::from_settings(&settings, Role::Client, "garbage", owner).expect("options");
-    network::connect(options, CancellationToken::new()).await.expect("a connection")
 }
 
 /// What n1 counted as invalid.

@@ -1,12 +1,8 @@
 //! Networks that fail: cut, silent, half-open, slow. The fleet is whole again with nothing done by hand.
 
 use choria_tests::{Cut, Lab, PATIENCE, Process, Proxy, Wire, skipped};
-use config::{FixedEnvironment, Kind};
-use network::{Connection, Options, Role};
-use security::Provider;
 use serde_json::Value;
-use std::time::{Duration, Instant, SystemTime};
-use tokio_util::sync::CancellationToken;
+use std::time::{Duration, Instant};
 
 /// Servers that ping their broker each second and tell in their status file within another whether they are connected.
 const QUICK: &str = "plugin.choria.network.ping_interval = 1s\nplugin.choria.status_update_interval = 1\n";
@@ -106,11 +102,11 @@ fn a_client_that_does_not_read_is_dropped_alone() {
 
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    let slow = runtime.block_on(connect(&lab, "slow"));
+    let slow = runtime.block_on(lab.connect("slow")).connection;
     let subscription = runtime.block_on(slow.subscribe("flood.slow", None)).expect("a subscription");
     runtime.block_on(slow.flush()).expect("the broker knows the subscription");
     proxy.deaf(true);
-    let fast = runtime.block_on(connect(&lab, "flood"));
+    let fast = runtime.block_on(lab.connect("flood")).connection;
     let began = Instant::now();
     // Until the broker gives up on the reader that does not read; nats-server waits ten seconds for a write.
     while !broker.log().to_lowercase().contains("slow consumer") {
@@ -138,7 +134,7 @@ fn a_client_that_does_not_read_is_dropped_alone() {
             tokio::task::yield_now().await;
         }
     });
-    drop(subscription);
+    runtime.block_on(async { drop(subscription) });
     assert!(broker.is_running());
 }
 
@@ -171,17 +167,4 @@ fn wait_for_fleet(lab: &Lab, wire: &Wire, count: usize) {
         }
         assert!(began.elapsed() < PATIENCE, "no {count} answers within {PATIENCE:?}, last:\n{output:?}");
     }
-}
-
-/// A connection in this process with the configuration `NAME.conf`.
-async fn connect(lab: &Lab, name: &str) -> Connection {
-    let file = format!("{name}.conf");
-    let kind = Kind::Client { working_directory: lab.folder().to_owned() };
-    let environment =
-        FixedEnvironment::default().with_file(lab.path(&file), lab.read(&file)).with_variable("USER", "tester");
-    let inputs = config::load(&lab.path(&file), kind, &environment).expect("a configuration");
-    let settings = inputs.check().expect("a valid configuration");
-    let provider = Provider::from_settings(&settings, security::Role::Client, SystemTime::now()).expect("credentials");
-    let options = Options::from_settings(&settings, Role::Client, name, provider.caller().as_str()).expect("options");
-    network::connect(options, CancellationToken::new()).await.expect("a connection")
 }

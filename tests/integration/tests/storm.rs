@@ -27,9 +27,11 @@ fn five_hundred_servers_return_after_a_broker_restart_without_a_herd() {
     let returned = log.matches("reconnected to the broker").count();
     assert_eq!(returned, SERVERS, "each server returned once");
     // No login was refused, here or there: a herd's logins come too late.
-    for line in log.lines().chain(broker.log().lines().collect::<Vec<_>>()) {
-        let refused = ["Authorization Violation", "not authorized", "login was refused", "login refused"];
-        assert!(!refused.iter().any(|word| line.contains(word)), "a login failed: {line}");
+    let broker_log = broker.log();
+    for line in log.lines().chain(broker_log.lines()) {
+        let lower = line.to_lowercase();
+        let refused = ["authorization violation", "authentication error", "authentication timeout"];
+        assert!(!refused.iter().any(|words| lower.contains(words)), "a login failed: {line}");
     }
     spread(&log);
 }
@@ -39,7 +41,7 @@ fn whole(lab: &Lab, when: &str) {
     let began = Instant::now();
     let expect = SERVERS.to_string();
     while lab.choria(&["ping", "--names", "--timeout", "10", "--expect", &expect]).stdout.lines().count() < SERVERS {
-        assert!(began.elapsed() < PATIENCE, "the fleet is not whole {when}");
+        assert!(began.elapsed() < PATIENCE * 2, "the fleet is not whole {when}");
     }
 }
 
