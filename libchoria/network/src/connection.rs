@@ -279,8 +279,11 @@ impl Connection {
     #[must_use]
     pub fn status(&self) -> Status {
         let counters = self.client.statistics();
+        // Copied at once: a guard held while the others below look at the state again would wait for a change of state that
+        // waits for this guard, for ever.
+        let state = *self.shared.state.borrow();
         Status {
-            state: *self.shared.state.borrow(),
+            state,
             server: self.connected_server(),
             last_failure: self.shared.last_failure(),
             attempt_age: self.shared.attempt_age(),
@@ -318,7 +321,8 @@ impl Connection {
         if !is_subject(subject, false) {
             return Err(PublishError::BadSubject(subject.to_owned()));
         }
-        match *self.shared.state.borrow() {
+        let state = *self.shared.state.borrow();
+        match state {
             State::Closed => return Err(PublishError::Closed),
             State::Connected => {
                 let limit = self.max_payload();

@@ -69,7 +69,7 @@ fn serve(client: TcpStream, port: u16, switches: &Arc<Switches>) {
     let Ok(broker) = TcpStream::connect(("127.0.0.1", port)) else { return };
     let clone = |stream: &TcpStream| stream.try_clone().expect("a socket can be cloned");
     let (to_broker, to_client, shared) = (clone(&broker), clone(&client), Arc::clone(switches));
-    let upwards = clone(&client);
+    let upwards = client;
     std::thread::spawn(move || pass(upwards, to_broker, &shared, false));
     pass(broker, to_client, switches, true);
 }
