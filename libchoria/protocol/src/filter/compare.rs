@@ -13,7 +13,7 @@ use std::cmp::Ordering;
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NotComparable {
     /// Greater and less on true, false, null, lists and maps.
-    #[error("fact {fact} is not a text or number, {operator} cannot order it")]
+    #[error("fact {fact} is not a text or number, {operator} cannot order it", fact = shown(fact))]
     Unordered {
         /// Path of the fact.
         fact: String,
@@ -21,13 +21,19 @@ pub enum NotComparable {
         operator: Operator,
     },
     /// A number is compared with a text that is no number.
-    #[error("fact {fact} is a number, the value {value} it should be compared with is not")]
+    #[error("fact {fact} is a number, the value {value} it should be compared with is not", fact = shown(fact), value = shown(value))]
     NotANumber {
         /// Path of the fact.
         fact: String,
         /// The value of the filter.
         value: String,
     },
+}
+
+/// What a stranger wrote, as a log may show it: 256 characters of it, none that a terminal obeys.
+pub(super) fn shown(text: &str) -> String {
+    let printable = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().take(256).map(printable).collect()
 }
 
 /// A fact filter with its expression compiled.

@@ -1,6 +1,5 @@
 //! DDL documents and the inputs and outputs that are judged by them.
 
-use crate::assert_readable;
 use crate::request::same;
 use rpc::aggregate::Summaries;
 use rpc::ddl::{Action, AgentDdl, DataDdl};
@@ -34,7 +33,7 @@ fn agent(ddl: &AgentDdl, inputs: &Map<String, Value>) {
         judge(declared, inputs, &json);
     }
     if let Err(why) = ddl.action("no such action") {
-        assert_readable(&why.to_string().replace('\n', " "));
+        assert_bounded(&why.to_string(), &json);
     }
 }
 
