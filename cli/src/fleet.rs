@@ -118,7 +118,10 @@ pub(crate) async fn ask(
     collective: Option<&Collective>,
     mut take: impl FnMut(&NodeReply),
 ) -> anyhow::Result<Stats> {
-    anyhow::ensure!(!found.nodes.is_empty(), "did not discover any nodes");
+    anyhow::ensure!(
+        !found.nodes.is_empty(),
+        "did not discover any nodes; choria doctor tells whether any can be reached"
+    );
     let recipients = Recipients::Nodes(Plan::new(found.nodes, None, None)?);
     let mut call = Call::new(ddl, action, inputs, recipients)?;
     call.collective = collective.cloned();

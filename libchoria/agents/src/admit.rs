@@ -33,13 +33,13 @@ pub enum Refusal {
     #[error("request is not valid: {0}")]
     Untrusted(#[from] Rejection),
     /// The filter is for other nodes.
-    #[error("filter does not match this node")]
+    #[error("filter does not match this node: its identity, agents, classes or facts are others")]
     Filtered,
     /// The filter cannot be evaluated here.
     #[error("filter counts as not matching: {0}")]
     Unfilterable(#[from] FilterError),
     /// The request names a collective that this server does not belong to.
-    #[error("request is for the collective {0}, which is not one of the configured collectives")]
+    #[error("request is for the collective {0}, which is not one of the configured collectives (collectives)")]
     OtherCollective(Collective),
     /// It is outside its time.
     #[error("{0}")]
@@ -48,7 +48,7 @@ pub enum Refusal {
     #[error("{0}")]
     Replayed(#[from] Replay),
     /// No such agent is here.
-    #[error("request is for the agent {0}, which is not hosted here")]
+    #[error("request is for the agent {0}, which this node does not host")]
     NoSuchAgent(AgentName),
 }
 

@@ -21,7 +21,7 @@ pub enum SettingsError {
         source: InvalidAddress,
     },
     /// A certificate or key file cannot be used.
-    #[error(transparent)]
+    #[error("{0}; plugin.security.*.ca, certificate and key name these files")]
     Tls(#[from] TlsError),
     /// A key that the provider needs is missing.
     #[error("{key} is not set; security provider {provider:?} needs it to connect")]

@@ -184,7 +184,8 @@ impl ServerCertVerifier for Refusing {
     }
 }
 
-const TLS_IS_DISABLED: &str = "the broker demands TLS but TLS is disabled here; remove --disable-tls";
+const TLS_IS_DISABLED: &str =
+    "the broker demands TLS but TLS is disabled here; remove --disable-tls or INSECURE_DISABLE_TLS";
 
 fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Error> {
     let (_rest, parsed) = X509Certificate::from_der(certificate).map_err(|_malformed| CertificateError::BadEncoding)?;

@@ -277,7 +277,10 @@ async fn what_the_configuration_forbids_is_refused_before_it_is_sent() {
     assert!(matches!(client.ping(&by_agent, &client.ping_options()).await, Err(RequestError::FilterRequired)));
     let elsewhere = Call { collective: Some("de".parse().expect("a collective")), ..ping(nodes(&["n1"], None), 1) };
     let error = client.request(elsewhere).await.expect_err("an unknown collective").to_string();
-    assert_eq!(error, "cannot set collective to 'de', it is not on the list of known collectives: mcollective, uk");
+    assert_eq!(
+        error,
+        "cannot set collective to 'de', it is not on the list of known collectives: mcollective, uk (collectives)"
+    );
     assert_eq!(broker.subjects(), Vec::<String>::new());
 }
 

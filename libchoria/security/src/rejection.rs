@@ -17,10 +17,14 @@ pub enum Rejection {
     )]
     NoTrust,
     /// The request carries the word that stands for no signature.
-    #[error("the request is not signed")]
+    #[error(
+        "the request is not signed: it counts only with a signature by the seed of a trusted token (plugin.security.provider = choria on both sides)"
+    )]
     Unsigned,
     /// The signature has the wrong size.
-    #[error("a signature has 64 bytes, this one has {0}")]
+    #[error(
+        "a signature has 64 bytes, this one has {0}: it must be made with the seed of the token that is sent along"
+    )]
     SignatureSize(usize),
     /// A token does not verify.
     #[error("token of the {holder}: {reason}")]
@@ -39,19 +43,23 @@ pub enum Rejection {
         caller: String,
     },
     /// The caller may not ask at all.
-    #[error("the token of {caller:?} has not the permission fleet_management")]
+    #[error(
+        "the token of {caller:?} has not the permission fleet_management, which requests need: have one issued with it"
+    )]
     NoFleetManagement {
         /// Caller id of the token.
         caller: String,
     },
     /// Whoever signed in place of the caller may not do so.
-    #[error("the token of {signer:?} has not the permission authentication_delegator")]
+    #[error(
+        "the token of {signer:?} has not the permission authentication_delegator, which signing for others needs: have one issued with it"
+    )]
     NotADelegate {
         /// Caller id of the token.
         signer: String,
     },
     /// The signature was not made over these bytes with the key of the token.
-    #[error("the signature is not that of the {holder}")]
+    #[error("the signature is not that of the {holder}: it must be made with the seed of the token that is sent along")]
     Signature {
         /// Whose signature it should be.
         holder: Holder,
@@ -60,7 +68,7 @@ pub enum Rejection {
     #[error(transparent)]
     Request(Invalid),
     /// A server asks; only clients may.
-    #[error("not a client token: the server {identity:?} signed the request")]
+    #[error("not a client token: the server {identity:?} signed the request, and only clients may ask")]
     NotAClient {
         /// Identity of the token.
         identity: String,

@@ -120,7 +120,9 @@ pub enum SetupError {
     )]
     TwoTrusts,
     /// A named issuer has no key.
-    #[error("could not find option plugin.security.issuer.{0}.public while adding issuer {0}")]
+    #[error(
+        "could not find option plugin.security.issuer.{0}.public while adding issuer {0}: set it to that issuer's public key, or take {0} out of plugin.security.issuer.names"
+    )]
     NoIssuerKey(String),
     /// A configured public key is none.
     #[error("{key}: {error}")]

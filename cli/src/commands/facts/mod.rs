@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &FactsArguments, global: &Global) -> anyhow::Result
         ask(&client, (&ddl, action), inputs, found, search.collective(), take).await
     })?;
     if report.is_empty() {
-        ensure!(stats.responses > 0, "no responses received");
+        ensure!(stats.responses > 0, "no responses received; choria doctor tells why");
         anyhow::bail!("no facts returned");
     }
     let style = Style { reverse: arguments.reverse, nodes: arguments.verbose || arguments.show_nodes };

@@ -96,7 +96,7 @@ impl PingArguments {
             statistics::graph(out, times)?;
         }
         out.settle()?;
-        ensure!(!times.is_empty(), "no responses received");
+        ensure!(!times.is_empty(), "no responses received; choria doctor tells why");
         Ok(code)
     }
 }

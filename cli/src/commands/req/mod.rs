@@ -78,7 +78,8 @@ impl<'a> Prepared<'a> {
     ) -> anyhow::Result<Self> {
         let pairs = arguments::inputs(&arguments.inputs).context("invalid input")?;
         let pairs = pairs.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-        let inputs = action.inputs_from(pairs).context("invalid input")?;
+        let rule = || format!("the inputs of {}#{} are not as its DDL declares them", ddl.metadata.name, action.name);
+        let inputs = action.inputs_from(pairs).with_context(rule)?;
         inputs.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let filter = arguments.form.filter_replies.as_deref().map(ReplyFilter::new).transpose()?;
         let limit = limits::limit(&arguments.pace, session.settings()).context("could not perform request")?;
@@ -208,7 +209,7 @@ impl<'a> Prepared<'a> {
     async fn find(&self, client: &Client) -> anyhow::Result<Found> {
         let Some(search) = &self.search else { return Ok(Found { nodes: Vec::new(), took: Duration::ZERO }) };
         let found = search.nodes(client).await?;
-        ensure!(!found.nodes.is_empty(), "did not discover any nodes");
+        ensure!(!found.nodes.is_empty(), "did not discover any nodes; choria doctor tells whether any can be reached");
         Ok(found)
     }
 

@@ -84,7 +84,7 @@ pub enum RequestError {
     #[error(transparent)]
     Agent(#[from] InvalidName),
     /// The collective is not one of the configured ones.
-    #[error("cannot set collective to '{collective}', it is not on the list of known collectives: {}", known.join(", "))]
+    #[error("cannot set collective to '{collective}', it is not on the list of known collectives: {} (collectives)", known.join(", "))]
     UnknownCollective {
         /// The collective asked for.
         collective: Collective,
