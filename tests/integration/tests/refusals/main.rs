@@ -7,6 +7,7 @@ mod messages;
 mod starts;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::path::Path;
 
 /// A refusal that was produced.
@@ -20,9 +21,9 @@ struct Refusal {
 }
 
 impl Refusal {
-    fn new(id: &'static str, from: &'static str, text: impl ToString) -> Self {
+    fn new(id: &'static str, from: &'static str, text: impl Display) -> Self {
         // Daemons log on one line, with newlines and quotes written out.
-        let text = text.to_string().replace("\\n", "\n").replace("\\\"", "\"");
+        let text = format!("{text}").replace("\\n", "\n").replace("\\\"", "\"");
         Self { id, from, text }
     }
 }

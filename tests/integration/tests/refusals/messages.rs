@@ -1,7 +1,7 @@
 //! Requests that a server drops, without an answer, and those it denies. The sentence is for the server's log.
 
 use super::Refusal;
-use agents::Candidate;
+use agents::{Candidate, Replays};
 use choria_tests::Lab;
 use names::AgentName;
 use protocol::facts::Facts;
@@ -154,17 +154,24 @@ fn not_for_this_node() -> Vec<Refusal> {
         facts: &Facts::default(),
         data: &DataAnswers::default(),
     };
-    let judged = rows.map(|(id, request)| {
-        let signature = protocol::INSECURE.to_vec();
+    let served = Replays::default();
+    let judge = |request: &Request| {
         let (version, caller) = (request.version, "nobody".to_owned());
+        let signature = protocol::INSECURE.to_vec();
         let secure = SecureRequest { version, signature, request: request.encode(), caller, signer: None };
-        let candidate = Candidate::open(&message(&secure), &provider(Trust::Insecure), now()).expect(id);
-        match candidate.admit(node, |_| DataAnswers::default(), &collectives, now()) {
-            Err(refusal) => Refusal::new(id, "agents::Candidate::admit", refusal),
-            Ok(_) => panic!("{id} was accepted"),
-        }
+        let candidate = Candidate::open(&message(&secure), &provider(Trust::Insecure), now()).expect("a request");
+        candidate.admit(node, |_| DataAnswers::default(), &collectives, &served, now())
+    };
+    let judged = rows.map(|(id, request)| match judge(&request) {
+        Err(refusal) => Refusal::new(id, "agents::Candidate::admit", refusal),
+        Ok(_) => panic!("{id} was accepted"),
     });
-    judged.into()
+    // The first is served, each further one is not.
+    let again = Request { id: "2YBXZN2Ey2oglTXj87eEzpGHWSB".parse().expect("an id"), ..request() };
+    judge(&again).expect("the first of its id");
+    let replayed = judge(&again).expect_err("the second of its id");
+    let replayed = Refusal::new("dropped-replayed", "agents::Candidate::admit", replayed);
+    judged.into_iter().chain([replayed]).collect()
 }
 
 /// What a caller reads whom a node's rules do not allow an action.
