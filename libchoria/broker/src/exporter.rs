@@ -3,6 +3,7 @@
 
 use crate::broker::Status;
 use crate::certificates;
+use crate::decision::Reason;
 use crate::metrics::{Metrics, Snapshot};
 use crate::monitoring::{Figures, Leaf, Monitoring, PAGES};
 use daemon::metrics::{Response, Scrape};
@@ -110,9 +111,10 @@ fn own(seen: &Snapshot, identity: &str, scrape: &mut Scrape) {
     for (name, help, value) in counters {
         scrape.counter(name, help, &labels, value);
     }
-    for (reason, count) in &seen.denied {
+    for reason in Reason::LABELS {
         let labels = [("identity", identity), ("reason", reason)];
-        scrape.counter("choria_broker_connections_denied", "Connections that were denied, by reason", &labels, *count);
+        let count = seen.denied.get(reason).copied().unwrap_or_default();
+        scrape.counter("choria_broker_connections_denied", "Connections that were denied, by reason", &labels, count);
     }
     let longest = seen.longest_wait.as_secs_f64();
     let help = "The longest time a login waited for its decision since the start";

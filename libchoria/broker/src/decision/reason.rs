@@ -150,7 +150,26 @@ fn shown(address: Option<IpAddr>) -> String {
 }
 
 impl Reason {
-    /// A short name for counters.
+    /// Every name that [`Reason::label`] gives, so that counters are there before the first denial.
+    pub const LABELS: [&str; 15] = [
+        "no_tls",
+        "no_token",
+        "certificate_only",
+        "token_on_other_kind",
+        "purpose",
+        "token",
+        "no_trust",
+        "client_host",
+        "claims",
+        "nonce",
+        "provisioning_off",
+        "password",
+        "provisioner",
+        "system_user",
+        "provisioning_signer",
+    ];
+
+    /// A short name for counters, one of [`Reason::LABELS`].
     #[must_use]
     pub fn label(&self) -> &'static str {
         match self {

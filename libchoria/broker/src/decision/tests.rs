@@ -1,7 +1,7 @@
 //! Every row of the evaluation order, with tokens made here; real ones are in `tests/vectors.rs`.
 
 use super::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokens::{ClientPermissions, ProvisioningClaims, Seed, ServerClaims, SigningKey, TrustRoots};
@@ -384,12 +384,16 @@ fn each_reason_says_what_where_and_what_to_do() {
         (Reason::ProvisioningSigner(unavailable()), "plugin.choria.network.provisioning.signer_cert"),
         (Reason::ProvisioningToken(Invalid::Expired), "plugin.choria.network.provisioning.signer_cert"),
     ];
+    let mut labels = Vec::new();
     for (reason, place) in reasons {
+        labels.push(reason.label());
         let text = reason.to_string();
         assert!(text.contains(place), "{reason:?}: {text}");
         assert!(!text.contains(". ") && !text.contains('\n') && !text.ends_with('.'), "one sentence: {text}");
         assert!(!text.contains("  "), "{text}");
     }
+    let counted = BTreeSet::from(Reason::LABELS);
+    assert_eq!(BTreeSet::from_iter(labels), counted, "each label is counted from the start, and no other");
 }
 
 #[test]
