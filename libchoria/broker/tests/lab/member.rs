@@ -110,10 +110,14 @@ pub(crate) async fn store(client: &Connection, acknowledged: &mut Vec<(u64, Stri
 pub(crate) async fn until_answered(client: &Connection, subject: &str, text: String) -> Value {
     let asking = async {
         loop {
-            match client.request(subject, Bytes::from(text.clone()), Duration::from_secs(1)).await {
-                Ok(answer) => return serde_json::from_slice(&answer.payload).unwrap(),
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            if let Ok(answer) = client.request(subject, Bytes::from(text.clone()), Duration::from_secs(1)).await {
+                let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
+                // While a leader is elected, nats-server says that it is unavailable.
+                if answer["error"]["code"] != 503 {
+                    return answer;
+                }
             }
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("no answer to {subject}"))
