@@ -1,6 +1,6 @@
 //! The configuration file of nats-server, rendered from typed values (spec 10 §3).
 //!
-//! Pure. Every text that comes from an administrator or a token passes through [`quoted`], so a value cannot end its
+//! Pure. Every text that comes from an administrator or a token passes through `quoted`, so a value cannot end its
 //! own string and start a setting. `text.rs` does that, `topology.rs` holds what connects brokers with each other.
 
 mod text;

@@ -61,8 +61,8 @@ impl Endpoint {
 
     /// Serves until `stop`; connections end with it. Costs nothing while nobody asks.
     ///
-    /// [`MOST_CONNECTIONS`] are served at once and more wait in the system's queue; each must send its one request
-    /// within [`HEADER_LIMIT`] and take the answer within [`CONNECTION_LIMIT`], or is closed.
+    /// 64 connections are served at once and more wait in the system's queue; each must send its one request within
+    /// 5 s and take the answer within 30 s, or is closed.
     pub async fn serve<E: Exporter>(self, exporter: Arc<E>, about: About, stop: CancellationToken) {
         if let Some(address) = self.address() {
             tracing::info!("statistics are served on http://{address}/choria/prometheus");
