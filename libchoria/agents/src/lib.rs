@@ -14,6 +14,8 @@
 //! | `data` | data providers for filters and `rpcutil#get_data` |
 //! | `pipeline` | bytes of a message → bytes of the reply, without the network |
 //! | `times` | how long requests take |
+//! | `announcer` | [`Announcer`], lifecycle events of a host |
+//! | `status` | [`Status`], the status file of a host |
 //! | `host` | [`Host`], the only loop |
 //! | [`builtin`] | `discovery`, `rpcutil`, `choria_util` |
 //!
@@ -23,6 +25,7 @@
 mod action;
 mod admit;
 mod agent;
+mod announcer;
 mod audit;
 mod authorize;
 pub mod builtin;
@@ -34,11 +37,13 @@ mod replay;
 mod roster;
 mod sources;
 mod stats;
+mod status;
 mod times;
 
 pub use action::{Actions, Rpc};
 pub use admit::{Admitted, Candidate, Refusal};
 pub use agent::{Agent, Metadata, Unanswered};
+pub use announcer::Announcer;
 pub use audit::{Audit, AuditError};
 pub use authorize::{Authorization, Authorized, Call, Denied};
 pub use host::{Drained, Host, Pulse};
@@ -48,6 +53,7 @@ pub use replay::{Remembered, Replay, Replays};
 pub use roster::{InvalidAgent, Roster};
 pub use sources::{ClassSource, FactSource};
 pub use stats::{Counter, Counts, Stats};
+pub use status::Status;
 pub use times::HandlingTimes;
 
 /// Version of this software, as agents and events report it.

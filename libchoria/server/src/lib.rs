@@ -8,8 +8,6 @@
 //! | `live`, `reload` | [`Live`]: what SIGHUP changes without a restart |
 //! | `report` | the status line, and when to write the status file |
 //! | `token` | how near the end of the token is |
-//! | `events` | lifecycle events (spec 02 §15) |
-//! | `status` | the status file (spec 04 §4.3) |
 //! | `exporter` | the metrics of a server (spec 04 §2.4) |
 //! | `certificate` | when the client certificate expires |
 //! | `program` | [`run`], what `choria-server` and `choria server run` have in common |
@@ -17,7 +15,6 @@
 //! A server is one task on whatever runtime starts it and holds no global state, so thousands fit in one process.
 
 mod certificate;
-mod events;
 mod exporter;
 mod live;
 mod problems;
@@ -26,13 +23,12 @@ mod reload;
 mod report;
 mod server;
 mod settings;
-mod status;
 mod token;
 mod work;
 
+pub use agents::Status;
 pub use live::{Handle, Live};
 pub use problems::{Problem, Problems};
 pub use program::{Arguments, run};
 pub use server::{Error, Running, Server};
 pub use settings::{Parts, Settings};
-pub use status::Status;

@@ -3,9 +3,8 @@
 use crate::certificate;
 use crate::live::{Handle, shown};
 use crate::settings::Settings;
-use crate::status::Status;
 use crate::token::{self, Stage, TokenFile};
-use agents::{Counts, Node};
+use agents::{Counts, Node, Status};
 use network::{Connection, State};
 use security::{Credentials, Provider, Role};
 use std::convert::Infallible;

@@ -1,10 +1,9 @@
 //! A server between being built and having stopped.
 
-use crate::events::Announcer;
 use crate::live::{Handle, audit};
 use crate::settings::{Parts, Settings};
 use crate::work::Work;
-use agents::{Authorization, Broker, Node, Replays, Stats};
+use agents::{Announcer, Authorization, Broker, Node, Replays, Stats};
 use lifecycle::InvalidComponent;
 use network::{ConnectError, SubscribeError};
 use rand::SeedableRng;

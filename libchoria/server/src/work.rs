@@ -1,11 +1,10 @@
 //! The one task of a server.
 
-use crate::events::Announcer;
 use crate::live::Handle;
 use crate::report::Reporter;
 use crate::server::Error;
 use crate::settings::Settings;
-use agents::{Broker, Drained, Host, Node, Pulse};
+use agents::{Announcer, Broker, Drained, Host, Node, Pulse};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use network::{ConnectError, Connection, Observer, Options};

@@ -1,6 +1,8 @@
-//! Lifecycle events of a server: startup, alive, shutdown (spec 02 §15).
+//! Lifecycle events of whoever hosts agents: startup, alive, shutdown (spec 02 §15).
 
-use agents::{Counter, Node, VERSION};
+use crate::VERSION;
+use crate::node::Node;
+use crate::stats::Counter;
 use lifecycle::{Component, Event, Format, Kind};
 use network::Connection;
 use rand::RngCore;
@@ -12,27 +14,29 @@ use tokio::time::sleep;
 
 /// Tells the network about one server.
 #[derive(Debug)]
-pub(crate) struct Announcer {
-    pub(crate) component: Component,
-    pub(crate) format: Format,
+pub struct Announcer {
+    /// What the events call it: `server`, `service_host`.
+    pub component: Component,
+    /// How events are written.
+    pub format: Format,
     /// For event ids and the first alive event's delay.
-    pub(crate) random: Mutex<StdRng>,
+    pub random: Mutex<StdRng>,
 }
 
 impl Announcer {
     /// The server is ready.
-    pub(crate) async fn startup(&self, node: &Node, connection: &Connection) {
+    pub async fn startup(&self, node: &Node, connection: &Connection) {
         self.publish(Kind::Startup { version: VERSION.to_owned() }, node, connection).await;
     }
 
     /// The server stops.
-    pub(crate) async fn shutdown(&self, node: &Node, connection: &Connection) {
+    pub async fn shutdown(&self, node: &Node, connection: &Connection) {
         self.publish(Kind::Shutdown, node, connection).await;
     }
 
     /// Says every half hour that the server runs, the first time after up to half an hour, so that a fleet that started
     /// together does not speak together. Each event has its own id and time; the original repeats the first one's.
-    pub(crate) async fn alive(&self, node: &Node, connection: &Connection) -> Infallible {
+    pub async fn alive(&self, node: &Node, connection: &Connection) -> Infallible {
         sleep(first_delay(self.chance())).await;
         loop {
             self.publish(Kind::Alive { version: VERSION.to_owned() }, node, connection).await;

@@ -1,6 +1,6 @@
 //! The status file: what `choria tool status` and the Nagios check read (spec 04 §4.3).
 
-use agents::Counts;
+use crate::stats::Counts;
 use names::Identity;
 use serde::{Serialize, Serializer};
 use std::io::{self, Write};
