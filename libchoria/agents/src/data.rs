@@ -10,10 +10,18 @@ use serde_json::{Map, Value, json};
 use std::time::SystemTime;
 
 /// The names of all providers, sorted.
-pub(crate) const PROVIDERS: [&str; 4] = ["choria", "config_item", "machine_state", "scout"];
+const PROVIDERS: [&str; 4] = ["choria", "config_item", "machine_state", "scout"];
+
+/// The names of the providers of `node`: none while it is being provisioned.
+pub(crate) fn names(node: &Node) -> &'static [&'static str] {
+    if node.provisioning { &[] } else { &PROVIDERS }
+}
 
 /// What `provider` answers to `query`. `Err(Failed)` is a provider that failed, `None` one that does not exist.
 pub(crate) fn answer(node: &Node, provider: &str, query: &str, now: SystemTime) -> Option<Result<Value, Failed>> {
+    if node.provisioning {
+        return None;
+    }
     match provider {
         "choria" => Some(Ok(choria(node, now))),
         "config_item" => Some(Ok(config_item(node, query))),
@@ -60,7 +68,7 @@ fn choria(node: &Node, now: SystemTime) -> Value {
         "machines_count": 0,
         "passed": counts.passed,
         "pid": std::process::id(),
-        "provisioning": false,
+        "provisioning": node.provisioning,
         "replies": counts.replies,
         "total": counts.total,
         "ttlexpired": counts.ttl_expired,

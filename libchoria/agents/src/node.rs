@@ -41,6 +41,8 @@ pub struct Node {
     pub broker: Broker,
     /// When the server started.
     pub started: SystemTime,
+    /// Whether the server waits to be provisioned: no data providers, no Autonomous Agents (spec 06 §2.3).
+    pub provisioning: bool,
     /// Where handling times are added, if anybody wants to know; shared among servers.
     pub times: Option<Arc<HandlingTimes>>,
 }

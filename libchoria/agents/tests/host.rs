@@ -98,6 +98,7 @@ fn stuck_node() -> (Arc<Node>, Arc<AtomicUsize>, Arc<AtomicUsize>) {
         audit: None,
         broker: Broker::default(),
         started: SystemTime::now(),
+        provisioning: false,
         times: None,
         settings,
     };

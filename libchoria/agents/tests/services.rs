@@ -71,6 +71,7 @@ fn node(identity: &str) -> Arc<Node> {
         audit: None,
         broker: Broker::default(),
         started: SystemTime::now(),
+        provisioning: false,
         times: None,
         settings,
     })

@@ -7,6 +7,7 @@
 //! | `setup` | making [`Parts`] from the configuration, with every mistake listed |
 //! | `trust` | [`TrustedTokens`]: who is trusted to issue tokens, and the tokens verified so far |
 //! | `verify` | the rules for requests and replies; they alone make [`Verified`] messages |
+//! | [`key_transport`], `pem` | a private key on its way from the provisioner to a node |
 //! | `signer` | the [`Signer`] trait, [`LocalSigner`], and [`Sealed`] requests that only signers make |
 //!
 //! The provider is `choria`: version 2 of the protocol, ed25519 keys and JWTs. Time is an argument; files are read in
@@ -14,6 +15,8 @@
 
 mod bounded;
 mod credentials;
+pub mod key_transport;
+mod pem;
 mod provider;
 mod rejection;
 mod setup;

@@ -119,7 +119,7 @@ impl Reporter {
             uptime: node.uptime(SystemTime::now()).as_secs(),
             connected_server: server.to_owned(),
             last_message: node.stats.last_accepted().unwrap_or_default(),
-            provisioning_mode: false,
+            provisioning_mode: node.provisioning,
             stats: node.stats.counts(),
             certificate_expires: self.certificate_expires,
             token_expires: expiry(node),

@@ -77,6 +77,7 @@ impl Server {
             replays: Arc::new(Replays::default()),
             broker: Broker { counters: Arc::clone(&network.counters), ..Broker::default() },
             started: now,
+            provisioning: settings.provisioning,
             times,
         };
         if let Some(warning) = node.authorization.warning() {

@@ -18,6 +18,8 @@ pub struct Settings {
     pub config: config::Settings,
     /// Host only agents that are services, do not listen for requests to the node, do not register (`--service-host`).
     pub services_only: bool,
+    /// Wait to be provisioned: other component in events, other agents (spec 06 §2.3).
+    pub provisioning: bool,
     /// Where the status file is written, if anywhere.
     pub status_file: Option<PathBuf>,
     /// How often the status file is written.
@@ -60,6 +62,7 @@ impl Settings {
         let legacy = config.get(keys::LEGACY_LIFECYCLE_FORMAT);
         Self {
             services_only,
+            provisioning: false,
             // An interval of 0 switches the file off, where it would otherwise be written without pause.
             status_file: config.get(keys::STATUS_FILE_PATH).filter(|_| !status_interval.is_zero()),
             status_interval,
@@ -71,7 +74,12 @@ impl Settings {
 
     /// The component in lifecycle events.
     pub(crate) fn component(&self) -> Result<Component, lifecycle::InvalidComponent> {
-        if self.services_only { "service_host" } else { "server" }.parse()
+        let word = match (self.provisioning, self.services_only) {
+            (true, _) => "provision_mode_server",
+            (false, true) => "service_host",
+            (false, false) => "server",
+        };
+        word.parse()
     }
 }
 

@@ -85,7 +85,8 @@ impl Seed {
     }
 
     /// The seed as 64 lower-case hexadecimal digits, the content of a seed file.
-    pub(crate) fn to_hex(&self) -> Zeroizing<String> {
+    #[must_use]
+    pub fn to_hex(&self) -> Zeroizing<String> {
         Zeroizing::new(hex::encode(self.0.as_bytes()))
     }
 }

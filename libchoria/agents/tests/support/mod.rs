@@ -34,6 +34,7 @@ pub(crate) fn node(identity: &str, folder: &Path, trust: Trust, extra: &[(&str, 
         authorization: Authorization::from_settings(&settings),
         broker: Broker::default(),
         started: at(1_795_250_000),
+        provisioning: false,
         times: None,
         settings,
     })
