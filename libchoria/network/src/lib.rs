@@ -12,6 +12,8 @@
 //! | `counters` | [`Counters`] of one role's connections |
 //! | `connection` | [`Connection`], [`Subscription`], [`Delivery`] |
 //! | `failure` | [`Failure`], why an attempt failed and what to do |
+//! | [`election`] | leader election on a JetStream key-value bucket |
+//! | [`http`] | one bounded HTTP request, for logins and signatures |
 //! | [`backoff`] | the waits between attempts |
 //!
 //! Messages are bytes here: what they mean is the business of the crates above.
@@ -21,7 +23,9 @@ pub mod backoff;
 mod connect;
 mod connection;
 mod counters;
+pub mod election;
 mod failure;
+pub mod http;
 mod login;
 mod observer;
 mod options;

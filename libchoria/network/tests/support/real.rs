@@ -17,12 +17,17 @@ pub(crate) struct NatsServer {
 impl NatsServer {
     /// Starts one that admits `nkey` (a public user key) only.
     pub(crate) fn start(nkey: &str) -> Self {
+        Self::start_with(&format!("authorization {{ users: [ {{ nkey: {nkey} }} ] }}\n"))
+    }
+
+    /// Starts one with JetStream and the accounts that `accounts` describe.
+    pub(crate) fn start_with(accounts: &str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let (nats, websocket) = (free_port(), free_port());
         let configuration = format!(
             "listen: \"127.0.0.1:{nats}\"\nserver_name: test\nports_file_dir: {directory:?}\n\
              websocket {{ listen: \"127.0.0.1:{websocket}\", no_tls: true }}\n\
-             authorization {{ users: [ {{ nkey: {nkey} }} ] }}\n",
+             jetstream {{ store_dir: {directory:?} }}\n{accounts}",
             directory = directory.path(),
         );
         std::fs::write(directory.path().join("nats.conf"), configuration).expect("a configuration file");
