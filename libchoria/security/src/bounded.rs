@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-/// Values by text, at most [`Bounded::capacity`] of them.
+/// Values by text, at most as many as it was made for.
 #[derive(Debug)]
-pub(crate) struct Bounded<V> {
+pub struct Bounded<V> {
     values: HashMap<Box<str>, Slot<V>>,
     capacity: usize,
     /// Counts uses; 64 bits do not overflow in the life of a process.
@@ -19,12 +19,13 @@ struct Slot<V> {
 
 impl<V: Clone> Bounded<V> {
     /// An empty map for at most `capacity` values.
-    pub(crate) fn new(capacity: usize) -> Self {
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
         Self { values: HashMap::new(), capacity, uses: 0 }
     }
 
     /// The value of `key`, which counts as a use.
-    pub(crate) fn get(&mut self, key: &str) -> Option<V> {
+    pub fn get(&mut self, key: &str) -> Option<V> {
         self.uses += 1;
         let slot = self.values.get_mut(key)?;
         slot.last_use = self.uses;
@@ -32,7 +33,7 @@ impl<V: Clone> Bounded<V> {
     }
 
     /// Keeps `value`; when the map is full, the one unused for longest makes room.
-    pub(crate) fn insert(&mut self, key: &str, value: V) {
+    pub fn insert(&mut self, key: &str, value: V) {
         self.uses += 1;
         if self.values.len() >= self.capacity && !self.values.contains_key(key) {
             let oldest = self.values.iter().min_by_key(|(_, slot)| slot.last_use).map(|(key, _)| key.clone());
@@ -44,12 +45,19 @@ impl<V: Clone> Bounded<V> {
     }
 
     /// Forgets `key`.
-    pub(crate) fn remove(&mut self, key: &str) {
+    pub fn remove(&mut self, key: &str) {
         self.values.remove(key);
     }
 
+    /// Whether it holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// How many values it holds.
-    pub(crate) fn len(&self) -> usize {
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.values.len()
     }
 }

@@ -8,6 +8,8 @@
 //! | `trust` | [`TrustedTokens`]: who is trusted to issue tokens, and the tokens verified so far |
 //! | `verify` | the rules for requests and replies; they alone make [`Verified`] messages |
 //! | [`key_transport`], `pem` | a private key on its way from the provisioner to a node |
+//! | `delegator` | [`Delegator`], which signs requests in the name of others, as AAA services do |
+//! | `bounded` | [`Bounded`], a small map for what was verified |
 //! | `signer` | the [`Signer`] trait, [`LocalSigner`], and [`Sealed`] requests that only signers make |
 //!
 //! The provider is `choria`: version 2 of the protocol, ed25519 keys and JWTs. Time is an argument; files are read in
@@ -15,6 +17,7 @@
 
 mod bounded;
 mod credentials;
+mod delegator;
 pub mod key_transport;
 mod pem;
 mod provider;
@@ -24,7 +27,9 @@ mod signer;
 mod trust;
 mod verify;
 
+pub use bounded::Bounded;
 pub use credentials::{Credentials, CredentialsError};
+pub use delegator::{Delegator, DelegatorError};
 pub use provider::{Parts, Provider, Trust};
 pub use rejection::{Holder, Rejection};
 pub use setup::{Role, SetupError, SetupErrors, trust_roots};
