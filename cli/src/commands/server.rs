@@ -24,6 +24,9 @@ struct RunArguments {
     /// Write the process number to this file while running
     #[arg(long, value_name = "FILE")]
     pid: Option<PathBuf>,
+    /// Name of this node as long as no configuration gives one; without it the name of the host
+    #[arg(long, value_name = "NAME")]
+    identity: Option<names::Identity>,
     /// Host only agents that are services
     #[arg(long)]
     service_host: bool,
@@ -41,6 +44,7 @@ pub(crate) fn run(command: ServerCommand, global: Global) -> ExitCode {
     server::run(&server::Arguments {
         config: global.config,
         pid_file: arguments.pid,
+        identity: arguments.identity,
         service_host: arguments.service_host,
         debug: global.debug,
         disable_tls: arguments.disable_tls,

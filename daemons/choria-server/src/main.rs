@@ -14,6 +14,9 @@ struct Args {
     /// Write the process number to this file while running
     #[arg(long, value_name = "FILE")]
     pid: Option<PathBuf>,
+    /// Name of this node as long as no configuration gives one; without it the name of the host
+    #[arg(long, value_name = "NAME")]
+    identity: Option<names::Identity>,
     /// Host only agents that are services
     #[arg(long)]
     service_host: bool,
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     server::run(&server::Arguments {
         config: Some(args.config),
         pid_file: args.pid,
+        identity: args.identity,
         service_host: args.service_host,
         debug: args.debug,
         disable_tls: args.disable_tls,

@@ -44,7 +44,8 @@ impl Announcer {
         }
     }
 
-    async fn publish(&self, kind: Kind, node: &Node, connection: &Connection) {
+    /// Something happened.
+    pub async fn publish(&self, kind: Kind, node: &Node, connection: &Connection) {
         let event = {
             let mut random = self.random.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             Event::new(node.identity(), self.component.clone(), kind, SystemTime::now(), &mut *random)

@@ -91,6 +91,9 @@ fn restart_once() -> anyhow::Result<Exit> {
     }
     std::fs::write(&marker, "")?;
     println!("first {}", std::process::id());
+    if let Some(program) = std::env::var_os("REMOVE") {
+        std::fs::remove_file(program)?;
+    }
     Ok(Exit::Restart)
 }
 

@@ -5,7 +5,7 @@
 //! | 0 | stopped because it was asked to |
 //! | 1 | failed to start, failed, or did not stop in time |
 //! | 2 | wrong arguments |
-//! | 75 | wants to be started again; units list it in `RestartForceExitStatus=` |
+//! | 75 | wants to be started again and could not do it by itself; units list it in `RestartForceExitStatus=` |
 
 use std::process::ExitCode;
 
@@ -14,8 +14,9 @@ use std::process::ExitCode;
 pub enum Exit {
     /// End.
     Clean,
-    /// Start the program anew with the same arguments, for example after provisioning wrote its configuration: systemd
-    /// does it when it supervises the process, otherwise the process replaces itself and keeps its number.
+    /// Start the program anew with the same arguments, for example after provisioning wrote its configuration: the
+    /// process replaces itself and keeps its number, with a service manager as without one, so that nothing depends on
+    /// what a unit says about restarts.
     Restart,
 }
 

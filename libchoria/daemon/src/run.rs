@@ -75,11 +75,15 @@ where
     };
     let context = Context::new(level);
     let name = options.name;
+    // Asked for now: when the file is replaced later, the system calls it deleted.
+    let program = std::env::current_exe();
     let ended = run_work(options, &context, work);
-    context.notifier().stopping();
+    if !matches!(ended, Ok(Exit::Restart)) {
+        context.notifier().stopping();
+    }
     match ended {
         Ok(Exit::Clean) => ExitCode::SUCCESS,
-        Ok(Exit::Restart) => restart(&context),
+        Ok(Exit::Restart) => restart(&context, program),
         Err(error) => {
             tracing::error!("{name} failed: {error:#}");
             ExitCode::FAILURE
@@ -177,21 +181,23 @@ fn force_exit(reason: &str) -> ! {
     std::process::exit(1);
 }
 
-/// Leaves the restart to the service manager, or replaces this process.
-fn restart(context: &Context) -> ExitCode {
+/// Replaces this process by a new one of the same program, arguments, environment and number. A service manager hears of
+/// it as of a reload; where the program cannot be started it is asked for a restart.
+fn restart(context: &Context, program: std::io::Result<PathBuf>) -> ExitCode {
+    let failed = match program {
+        Ok(program) => {
+            tracing::info!("restarting as {}", program.display());
+            context.notifier().reloading();
+            let error = Command::new(&program).args(std::env::args_os().skip(1)).exec();
+            format!("{}: {error}", program.display())
+        }
+        Err(error) => format!("the program file is not known: {error}"),
+    };
+    context.notifier().stopping();
     if context.is_supervised() {
-        tracing::info!("asking the service manager for a restart");
+        tracing::error!("cannot restart, leaving it to the service manager: {failed}");
         return ExitCode::from(RESTART_EXIT_CODE);
     }
-    let program = match std::env::current_exe() {
-        Ok(program) => program,
-        Err(error) => {
-            tracing::error!("cannot restart, the program file is not known: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    tracing::info!("restarting as {}", program.display());
-    let error = Command::new(&program).args(std::env::args_os().skip(1)).exec();
-    tracing::error!("cannot restart as {}: {error}", program.display());
+    tracing::error!("cannot restart: {failed}");
     ExitCode::FAILURE
 }

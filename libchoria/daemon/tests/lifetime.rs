@@ -214,19 +214,46 @@ fn a_blocked_work_loop_is_silent() {
 }
 
 #[test]
-fn a_restart_is_left_to_the_manager_or_done() {
-    let mut supervised = Daemon::start_with("restart", |command, directory| {
-        command.env("MARKER", directory.path().join("marker"));
-    });
-    assert_eq!(supervised.end().0.code(), Some(75));
+fn a_restart_keeps_the_process_and_the_manager_hears_of_a_reload() {
+    for supervised in [true, false] {
+        let mut daemon = Daemon::start_with("restart", |command, directory| {
+            command.env("MARKER", directory.path().join("marker"));
+            if !supervised {
+                command.env_remove("NOTIFY_SOCKET");
+            }
+        });
+        let process = daemon.child.id();
+        assert_eq!(daemon.says(), format!("first {process}"));
+        assert_eq!(daemon.says(), format!("again {process}"));
+        if supervised {
+            let heard = daemon.heard();
+            assert!(heard.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{heard}");
+            assert_eq!(daemon.heard(), "STOPPING=1\n");
+        }
+        assert_eq!(daemon.end().0.code(), Some(0));
+    }
+}
 
-    let mut alone = Daemon::start_with("restart", |command, directory| {
-        command.env("MARKER", directory.path().join("marker")).env_remove("NOTIFY_SOCKET");
-    });
-    let process = alone.child.id();
-    assert_eq!(alone.says(), format!("first {process}"));
-    assert_eq!(alone.says(), format!("again {process}"));
-    assert_eq!(alone.end().0.code(), Some(0));
+#[test]
+fn a_restart_that_is_not_possible_is_left_to_the_manager() {
+    for (supervised, code) in [(true, 75), (false, 1)] {
+        let mut daemon = Daemon::start_with("restart", |command, directory| {
+            // A copy, which the daemon removes before it restarts.
+            let copy = directory.path().join("lifetime");
+            std::fs::copy(program(), &copy).expect("a copy");
+            let old = std::mem::replace(command, Command::new(&copy));
+            command.args(old.get_args()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+            for (key, value) in old.get_envs() {
+                command.env(key, value.unwrap_or_default());
+            }
+            command.env("MARKER", directory.path().join("marker")).env("REMOVE", &copy);
+            if !supervised {
+                command.env_remove("NOTIFY_SOCKET");
+            }
+        });
+        let (status, log) = daemon.end();
+        assert_eq!(status.code(), Some(code), "{log}");
+    }
 }
 
 #[test]

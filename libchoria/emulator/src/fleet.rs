@@ -167,7 +167,7 @@ impl Fleet {
         }
         while let Some(stopped) = stopping.join_next().await {
             match stopped {
-                Ok(Ok(())) => {}
+                Ok(Ok(_outcome)) => {}
                 Ok(Err(error)) => tracing::warn!("a server did not stop in order: {error}"),
                 Err(error) => tracing::error!("a server was lost while stopping: {error}"),
             }
@@ -244,6 +244,7 @@ impl Maker {
             classes: Arc::clone(&self.classes),
             roster: Arc::clone(&self.roster),
             times: Some(Arc::clone(&self.times)),
+            orders: None,
             context: None,
         };
         let config = self.settings.config.with(&[("identity", identity.to_string())])?;

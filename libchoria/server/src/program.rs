@@ -1,6 +1,9 @@
 //! What `choria-server` and `choria server run` have in common: from arguments to exit code.
 
+use crate::control::Outcome;
 use crate::exporter::{self, Exporter};
+use crate::provision_agent::{ProvisionSetup, complete_interrupted};
+use crate::provisioning::{self, Prepared, ProvisioningToken, Reason};
 use crate::reload::Reloader;
 use crate::server::Server;
 use crate::settings::{Parts, Settings};
@@ -9,6 +12,9 @@ use anyhow::{Context as _, bail};
 use config::{Inputs, Kind, LoadError, SystemEnvironment, keys};
 use daemon::logging::{Level, Logging};
 use daemon::{Exit, Options};
+use names::Identity;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,6 +27,8 @@ pub struct Arguments {
     pub config: Option<PathBuf>,
     /// `--pid`: a file that holds the process number while the server runs.
     pub pid_file: Option<PathBuf>,
+    /// `--identity`: the node's name as long as no configuration gives one.
+    pub identity: Option<Identity>,
     /// `--service-host`: host only agents that are services.
     pub service_host: bool,
     /// `--debug`: log level debug, to standard error or the journal.
@@ -34,48 +42,70 @@ pub struct Arguments {
 /// Runs a server to its end; the exit code is for `main`.
 #[must_use]
 pub fn run(arguments: &Arguments) -> ExitCode {
-    let prepared = prepare(arguments);
-    let (settings, options, reloader) = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => return daemon::fail(NAME, &error),
-    };
-    daemon::run(options, |context| serve(settings, reloader, context))
+    match prepare(arguments) {
+        Ok((start, options)) => daemon::run(options, |context| serve(start, context)),
+        Err(error) => daemon::fail(NAME, &error),
+    }
 }
 
 const NAME: &str = "choria-server";
 
+/// A server about to start.
+struct Start {
+    settings: Settings,
+    arguments: Arguments,
+    as_what: Role,
+}
+
+/// What it is for as long as the process runs.
+enum Role {
+    /// A member of the fleet.
+    Member { inputs: Box<Inputs>, token: Option<ProvisioningToken>, note: Option<String> },
+    /// It waits to be provisioned.
+    Candidate { token: ProvisioningToken, reason: Reason, expired: bool },
+}
+
 /// Everything that can fail before the log starts.
-fn prepare(arguments: &Arguments) -> anyhow::Result<(Settings, Options, Reloader)> {
+fn prepare(arguments: &Arguments) -> anyhow::Result<(Start, Options)> {
     let Some(path) = &arguments.config else {
         bail!("server run requires a configuration file: give one with --config")
     };
-    let inputs = read(path, arguments)?;
-    let config = inputs.clone().check()?;
+    let completed = complete_interrupted(path).map_err(anyhow::Error::msg)?;
+    if completed {
+        eprintln!("{NAME}: the provisioning of this node, which was interrupted, is completed");
+    }
+    let load = || read(path, arguments);
+    let prepared =
+        provisioning::prepare(path, arguments.identity.as_ref(), load, &SystemEnvironment, SystemTime::now())?;
+    let (settings, as_what) = match prepared {
+        Prepared::Fleet { inputs, config, token, note } => {
+            (Settings::new(config, arguments.service_host), Role::Member { inputs, token, note })
+        }
+        Prepared::Provision { config, token, reason, expired } => {
+            (Settings::unprovisioned(config), Role::Candidate { token, reason, expired })
+        }
+    };
+    let config = &settings.config;
     let logfile = config.get(keys::LOGFILE);
     let mut logging = Logging::from_settings(logfile.as_deref().and_then(Path::to_str), config.get(keys::LOGLEVEL));
     if arguments.debug {
         logging = Logging { level: Level::Debug, ..Logging::default() };
     }
-    let settings = Settings::new(config, arguments.service_host);
     let options = Options {
         logging,
         soft_shutdown: settings.stop_limit,
         pid_file: arguments.pid_file.clone(),
         ..Options::new(NAME)
     };
-    Ok((settings, options, Reloader::new(path.clone(), arguments.clone(), inputs)))
+    Ok((Start { settings, arguments: arguments.clone(), as_what }, options))
 }
 
 /// What the files say, under the arguments' protections; not judged yet.
-pub(crate) fn read(path: &Path, arguments: &Arguments) -> anyhow::Result<Inputs> {
-    let mut inputs = config::load(path, Kind::Server, &SystemEnvironment).map_err(|error| match error {
-        LoadError::Missing { path } => anyhow::anyhow!(
-            "configuration file {} was not found and provisioning is disabled: this version cannot be provisioned, \
-             write the file by hand",
-            path.display()
-        ),
-        other => other.into(),
-    })?;
+pub(crate) fn read(path: &Path, arguments: &Arguments) -> Result<Inputs, LoadError> {
+    let mut inputs = config::load(path, Kind::Server, &SystemEnvironment)?;
+    if let (Some(name), None) = (&arguments.identity, inputs.text(keys::IDENTITY.name())) {
+        inputs.set(keys::IDENTITY.name(), name.as_str());
+    }
     let mut protection = config::Protection::default();
     if arguments.disable_tls {
         (protection.tls, protection.validate_security) = (false, false);
@@ -87,7 +117,8 @@ pub(crate) fn read(path: &Path, arguments: &Arguments) -> anyhow::Result<Inputs>
     Ok(inputs)
 }
 
-async fn serve(settings: Settings, mut reloader: Reloader, context: daemon::Context) -> anyhow::Result<Exit> {
+async fn serve(start: Start, context: daemon::Context) -> anyhow::Result<Exit> {
+    let Start { settings, arguments, as_what } = start;
     let mut reloads = context.reloads();
     let config = &settings.config;
     let file = config.config_file().unwrap_or(Path::new("none")).display().to_string();
@@ -97,7 +128,8 @@ async fn serve(settings: Settings, mut reloader: Reloader, context: daemon::Cont
 
     let now = SystemTime::now();
     let config = config.clone();
-    let mut parts = Parts { context: Some(context.clone()), ..Parts::from_settings(&settings, now)? };
+    let (mut parts, mut reloader) = parts(&settings, &arguments, as_what, now)?;
+    parts.context = Some(context.clone());
     parts.times = exporter::port(&config).map(|_| Arc::default());
     let connector = Arc::clone(&parts.network.counters);
     let running = Server::build(settings, parts, rand::random(), now).context("building the server")?.start();
@@ -113,17 +145,74 @@ async fn serve(settings: Settings, mut reloader: Reloader, context: daemon::Cont
         () = context.stop().cancelled() => {}
     }
     let handle = running.handle();
+    let mut anew = false;
     let signal = async {
         loop {
             tokio::select! {
                 () = context.stop().cancelled() => return,
-                () = reloads.next() => {
-                    reloader.reload(&handle, &context).await;
-                    context.reloaded();
+                () = reloads.next() => match &mut reloader {
+                    Some(reloader) => {
+                        reloader.reload(&handle, &context).await;
+                        context.reloaded();
+                    }
+                    // Token, configuration and credentials are looked at once per process.
+                    None => {
+                        tracing::info!("starting anew, to look at the provisioning token and the configuration again");
+                        anew = true;
+                        return;
+                    }
                 }
             }
         }
     };
-    running.wait(signal).await?;
-    Ok(Exit::Clean)
+    let outcome = running.wait(signal).await?;
+    Ok(if anew || outcome == Outcome::Restart { Exit::Restart } else { Exit::Clean })
+}
+
+/// What the server is made of, and what reads its configuration anew while it runs.
+fn parts(
+    settings: &Settings,
+    arguments: &Arguments,
+    as_what: Role,
+    now: SystemTime,
+) -> anyhow::Result<(Parts, Option<Reloader>)> {
+    let config_file = settings.config.config_file().unwrap_or(Path::new("/etc/choria/server.conf")).to_owned();
+    let program = std::env::current_exe().ok();
+    let setup = |provisioning, token| ProvisionSetup {
+        provisioning,
+        token,
+        config_file: config_file.clone(),
+        name: arguments.identity.clone(),
+        program,
+    };
+    match as_what {
+        Role::Candidate { token, reason, expired } => {
+            tracing::info!("waiting to be provisioned: {reason}");
+            if expired {
+                tracing::error!(
+                    "the provisioning token {} has expired, so the broker refuses it: replace the file, it is read at each \
+                     attempt; credentials of this node stay as they are",
+                    token.path().display()
+                );
+            }
+            let parts = Parts::provisioning(settings, setup(true, token), StdRng::from_entropy())?;
+            Ok((parts, None))
+        }
+        Role::Member { inputs, token, note } => {
+            let mut parts = match (Parts::from_settings(settings, now), note) {
+                (Ok(parts), note) => {
+                    if let Some(note) = note {
+                        tracing::warn!("{note}");
+                    }
+                    parts
+                }
+                (Err(problems), Some(note)) => return Err(anyhow::Error::new(problems).context(note)),
+                (Err(problems), None) => return Err(problems.into()),
+            };
+            if let Some(token) = token {
+                parts = parts.with_provisioning(settings, setup(false, token), StdRng::from_entropy())?;
+            }
+            Ok((parts, Some(Reloader::new(config_file.clone(), arguments.clone(), *inputs))))
+        }
+    }
 }

@@ -39,7 +39,7 @@ impl Reloader {
         let (path, arguments) = (self.path.clone(), self.arguments.clone());
         // Finding the host's name may ask a name server.
         let new = tokio::task::spawn_blocking(move || read(&path, &arguments)).await;
-        let new = new.unwrap_or_else(|fault| Err(fault.into()));
+        let new = new.map_err(anyhow::Error::from).and_then(|new| Ok(new?));
         match new.and_then(|new| self.take_over(new, handle, SystemTime::now())) {
             Ok(Reloaded { changed, waiting, level }) => {
                 context.set_log_level(level);

@@ -1,5 +1,6 @@
 //! A server between being built and having stopped.
 
+use crate::control::Outcome;
 use crate::live::{Handle, audit};
 use crate::settings::{Parts, Settings};
 use crate::work::Work;
@@ -22,7 +23,7 @@ pub struct Server(Work);
 /// A server at work. Dropping it ends it at once, without a word to the network.
 #[derive(Debug)]
 pub struct Running {
-    tasks: JoinSet<Result<(), Error>>,
+    tasks: JoinSet<Result<Outcome, Error>>,
     stop: CancellationToken,
     attempted: watch::Receiver<bool>,
     serving: watch::Receiver<bool>,
@@ -64,7 +65,7 @@ impl Server {
             format: settings.events,
             random: Mutex::new(StdRng::seed_from_u64(seed)),
         };
-        let Parts { provider, network, facts, classes, roster, times, context } = parts;
+        let Parts { provider, network, facts, classes, roster, times, orders, context } = parts;
         let node = Node {
             authorization: Authorization::from_settings(&settings.config),
             audit: audit(&settings.config),
@@ -85,7 +86,7 @@ impl Server {
         }
         let handle = Handle(Arc::new(watch::Sender::new(Arc::new(node))));
         let (attempted, serving) = (watch::Sender::new(false), watch::Sender::new(false));
-        Ok(Self(Work { settings, network, context, announcer, handle, attempted, serving }))
+        Ok(Self(Work { settings, network, context, announcer, orders, handle, attempted, serving }))
     }
 
     /// Starts the work as one task of the present runtime.
@@ -135,12 +136,12 @@ impl Running {
         self.attempted.has_changed().is_err()
     }
 
-    /// Runs until `signal` completes or the server ends by itself, which is always a fault; then stops it: no new
-    /// requests, running ones finish, a shutdown event, everything sent, closed.
+    /// Runs until `signal` completes or the server ends by itself, which without an [`Outcome`] is a fault; then stops
+    /// it: no new requests, running ones finish, a shutdown event, everything sent, closed.
     ///
     /// # Errors
     /// Why it ended by itself, or [`Error::Late`].
-    pub async fn wait(mut self, signal: impl Future<Output = ()>) -> Result<(), Error> {
+    pub async fn wait(mut self, signal: impl Future<Output = ()>) -> Result<Outcome, Error> {
         tokio::select! {
             () = signal => {}
             Some(ended) = self.tasks.join_next() => return ended?,
@@ -148,7 +149,7 @@ impl Running {
         self.stop.cancel();
         match tokio::time::timeout(self.limit, self.tasks.join_next()).await {
             Ok(Some(ended)) => ended?,
-            Ok(None) => Ok(()),
+            Ok(None) => Ok(Outcome::Stopped),
             Err(_elapsed) => Err(Error::Late(self.limit)),
         }
     }

@@ -1,11 +1,15 @@
 //! What makes one server, and what it may share with the other servers of a process.
 
+use crate::control::{Orders, control};
 use crate::problems::{Problem, Problems};
-use agents::{ClassSource, FactSource, HandlingTimes, Roster, builtin};
+use crate::provision_agent::{ProvisionSetup, provision_agent};
+use crate::provisioning;
+use agents::{Agent, ClassSource, FactSource, HandlingTimes, Roster, builtin};
 use config::keys;
 use lifecycle::{Component, Format};
 use names::InvalidName;
-use network::Options;
+use network::{Options, SettingsError};
+use rand::rngs::StdRng;
 use security::{Provider, Role};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,6 +49,8 @@ pub struct Parts {
     pub roster: Arc<Roster>,
     /// Where handling times are added, if anybody wants to know.
     pub times: Option<Arc<HandlingTimes>>,
+    /// What its agent `choria_provision` asks for, see [`crate::control()`]; `None` without that agent.
+    pub orders: Option<Orders>,
     /// The daemon this is the only server of; gets status lines, and signs of life from the work itself.
     pub context: Option<daemon::Context>,
 }
@@ -72,6 +78,12 @@ impl Settings {
         }
     }
 
+    /// The server that waits to be provisioned and has the settings `config`.
+    #[must_use]
+    pub fn unprovisioned(config: config::Settings) -> Self {
+        Self { provisioning: true, ..Self::new(config, false) }
+    }
+
     /// The component in lifecycle events.
     pub(crate) fn component(&self) -> Result<Component, lifecycle::InvalidComponent> {
         let word = match (self.provisioning, self.services_only) {
@@ -94,21 +106,61 @@ impl Parts {
         let provider = Provider::from_settings(config, Role::Server, now).map_err(Problem::from);
         let network = Options::from_settings(config, network::Role::Server, identity.as_str(), identity.as_str());
         let network = network.map_err(Problem::from);
-        match (provider, network, roster(settings.services_only)) {
+        match (provider, network, roster(settings.services_only, None)) {
             (Ok(provider), Ok(network), Ok(roster)) => {
                 let (facts, classes) = (facts(config), classes(config));
-                Ok(Self { provider, network, facts, classes, roster, times: None, context: None })
+                Ok(Self { provider, network, facts, classes, roster, times: None, orders: None, context: None })
             }
             (provider, network, roster) => {
                 Err(Problems::new([provider.err(), network.err(), roster.err()].into_iter().flatten().collect()))
             }
         }
     }
+
+    /// The same with the agent `choria_provision`, which obeys whoever knows the secret of the provisioning token.
+    ///
+    /// # Errors
+    /// Never: the agent's name is valid and no other agent has it.
+    pub fn with_provisioning(
+        self,
+        settings: &Settings,
+        setup: ProvisionSetup,
+        random: StdRng,
+    ) -> Result<Self, Problems> {
+        let (control, orders) = control();
+        let roster = provision_agent(setup, control, random)
+            .map_err(Problem::from)
+            .and_then(|agent| roster(settings.services_only, Some(agent)));
+        let roster = roster.map_err(|problem| Problems::new(vec![problem]))?;
+        Ok(Self { roster, orders: Some(orders), ..self })
+    }
+
+    /// Parts of a server that waits to be provisioned: it verifies nobody's requests, and its agent asks for a secret.
+    ///
+    /// # Errors
+    /// [`Problems`] when the cryptography library refuses to work.
+    pub fn provisioning(settings: &Settings, setup: ProvisionSetup, random: StdRng) -> Result<Self, Problems> {
+        let config = &settings.config;
+        let network = provisioning::network(config, &setup.token)
+            .map_err(|error| Problems::new(vec![Problem::Network(SettingsError::Tls(error))]))?;
+        let parts = Self {
+            provider: Provider::provisioning(config.identity()),
+            network,
+            facts: facts(config),
+            classes: Arc::new(ClassSource::new(None)),
+            roster: Arc::default(),
+            times: None,
+            orders: None,
+            context: None,
+        };
+        parts.with_provisioning(settings, setup, random)
+    }
 }
 
-/// The built-in agents, as one value that all servers of a process can share.
-fn roster(services_only: bool) -> Result<Arc<Roster>, Problem> {
-    let agents = builtin::agents().map_err(|error: InvalidName| Problem::from(error))?;
+/// The built-in agents, and one more.
+fn roster(services_only: bool, more: Option<Arc<dyn Agent>>) -> Result<Arc<Roster>, Problem> {
+    let mut agents = builtin::agents().map_err(|error: InvalidName| Problem::from(error))?;
+    agents.extend(more);
     Ok(Arc::new(Roster::new(agents, services_only)?))
 }
 

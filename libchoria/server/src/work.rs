@@ -1,5 +1,6 @@
 //! The one task of a server.
 
+use crate::control::{Departure, Event, Orders, Outcome};
 use crate::live::Handle;
 use crate::report::Reporter;
 use crate::server::Error;
@@ -21,6 +22,8 @@ pub(crate) struct Work {
     pub(crate) network: Options,
     pub(crate) context: Option<daemon::Context>,
     pub(crate) announcer: Announcer,
+    /// What the agent `choria_provision` asks for; none without that agent.
+    pub(crate) orders: Option<Orders>,
     /// The server as its agents see it; without a connection at first.
     pub(crate) handle: Handle,
     /// Becomes true once a first attempt to connect was made.
@@ -31,28 +34,32 @@ pub(crate) struct Work {
 
 /// How the use of one connection ended.
 enum Ended {
-    /// Told to stop, or disconnected for good.
-    Drained(Drained),
+    /// Told to stop by whoever started the server or by its agent, or disconnected for good.
+    Drained(Drained, Outcome),
     /// An attempt to return hung; what ran has ended.
     Hung,
 }
 
 impl Work {
-    /// Connects, serves until `stop`, stops in order. A connection whose attempt to return hangs is given up for a new
-    /// one.
-    pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), Error> {
+    /// Connects, serves until `stop` or an order of the agent `choria_provision`, stops in order. A connection whose
+    /// attempt to return hangs is given up for a new one.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<Outcome, Error> {
         let mut reporter = Reporter::new(&self.settings, self.context.clone(), self.handle.clone());
+        let mut departure = Departure::new(self.orders.take());
         loop {
             // Boxed, so that what connecting needs is freed afterwards and not kept in the task for as long as it lives.
-            let Some(connection) = Box::pin(self.connect(&stop, &mut reporter)).await? else { return Ok(()) };
+            let connection = match Box::pin(self.connect(&stop, &mut reporter, &mut departure)).await? {
+                Ok(connection) => connection,
+                Err(outcome) => return Ok(outcome),
+            };
             let broker = broker(&self.network, &connection, &self.settings);
             self.handle.0.send_modify(|node| *node = Arc::new(Node { broker, ..Node::clone(node) }));
-            let drained = match self.serve(&connection, &stop, &mut reporter).await? {
+            let (drained, outcome) = match self.serve(&connection, &stop, &mut reporter, &mut departure).await? {
                 Ended::Hung => {
                     connection.abandon();
                     continue;
                 }
-                Ended::Drained(drained) => drained,
+                Ended::Drained(drained, outcome) => (drained, outcome),
             };
             if drained.disconnected {
                 return Err(Error::Disconnected);
@@ -60,20 +67,23 @@ impl Work {
             if drained.abandoned > 0 {
                 tracing::warn!(requests = drained.abandoned, "stopping without waiting longer for running requests");
             }
-            self.announcer.shutdown(&self.handle.node(), &connection).await;
+            if !departure.is_announced() {
+                self.announcer.shutdown(&self.handle.node(), &connection).await;
+            }
             if !connection.close(self.settings.stop_limit / 4).await {
                 tracing::warn!("the broker did not confirm the end of the connection in time");
             }
-            return Ok(());
+            return Ok(outcome);
         }
     }
 
-    /// Serves over one connection until `stop` or its end.
+    /// Serves over one connection until `stop`, an order to leave, or its end.
     async fn serve(
         &self,
         connection: &Connection,
         stop: &CancellationToken,
         reporter: &mut Reporter,
+        departure: &mut Departure,
     ) -> Result<Ended, Error> {
         let node = self.handle.node();
         let nodes = self.handle.0.subscribe();
@@ -93,6 +103,7 @@ impl Work {
                 never = self.announcer.alive(&node, connection) => match never {},
             }
         });
+        let mut left = None;
         let drained = loop {
             tokio::select! {
                 drained = &mut serve => break drained,
@@ -103,14 +114,30 @@ impl Work {
                     );
                     turn.cancel();
                 }
+                event = departure.next(), if left.is_none() => match event {
+                    Event::Announce(kind) => self.announcer.publish(kind, &self.handle.node(), connection).await,
+                    Event::Leave(outcome) => {
+                        left = Some(outcome);
+                        turn.cancel();
+                    }
+                },
                 never = &mut beside => never,
             }
         };
-        Ok(if turn.is_cancelled() && !stop.is_cancelled() { Ended::Hung } else { Ended::Drained(drained) })
+        Ok(match left {
+            Some(outcome) => Ended::Drained(drained, outcome),
+            None if turn.is_cancelled() && !stop.is_cancelled() => Ended::Hung,
+            None => Ended::Drained(drained, Outcome::Stopped),
+        })
     }
 
-    /// The next connection; `None` when told to stop before there is one.
-    async fn connect(&self, stop: &CancellationToken, reporter: &mut Reporter) -> Result<Option<Connection>, Error> {
+    /// The next connection, or how the server ends when it is to leave before there is one.
+    async fn connect(
+        &self,
+        stop: &CancellationToken,
+        reporter: &mut Reporter,
+        departure: &mut Departure,
+    ) -> Result<Result<Connection, Outcome>, Error> {
         let mut options = self.network.clone();
         let (attempted, context) = (self.attempted.clone(), self.context.clone());
         options.observer = Some(Observer::new(move |attempt| {
@@ -119,15 +146,24 @@ impl Work {
                 context.status(&format!("Not connected: {}: {}", attempt.server, attempt.failure));
             }
         }));
+        let leave = async {
+            loop {
+                match departure.next().await {
+                    Event::Announce(kind) => tracing::debug!("not connected, the event {kind:?} is not sent"),
+                    Event::Leave(outcome) => break outcome,
+                }
+            }
+        };
         let connected = tokio::select! {
             connected = network::connect(options, stop.clone()) => connected,
+            outcome = leave => return Ok(Err(outcome)),
             never = reporter.report_unconnected() => match never {},
             never = signs_of_life(self.context.as_ref()) => match never {},
         };
         self.attempted.send_replace(true);
         match connected {
-            Ok(connection) => Ok(Some(connection)),
-            Err(ConnectError::Stopped) => Ok(None),
+            Ok(connection) => Ok(Ok(connection)),
+            Err(ConnectError::Stopped) => Ok(Err(Outcome::Stopped)),
             Err(error) => Err(error.into()),
         }
     }

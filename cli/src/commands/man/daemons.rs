@@ -27,6 +27,12 @@ fn server() -> Command {
         "Stays connected to the Choria Broker and answers requests to this node\n\nThe server runs the agents of \
              this node for every request that is signed, fresh, meant for the node and allowed by its policies.",
     )
+    .arg(
+        Arg::new("identity")
+            .long("identity")
+            .value_name("NAME")
+            .help("Name of this node as long as no configuration gives one; without it the name of the host"),
+    )
     .arg(flag("service-host").help("Host only agents that are services"))
 }
 
@@ -81,6 +87,11 @@ const SERVER: More = More {
     files: &[
         ("/etc/choria/server.conf", "The configuration, see `choria.conf`(5)."),
         ("/etc/choria/plugin.d/*.cfg", "More configuration, one file for each plugin."),
+        (
+            "/etc/choria/provisioning.jwt",
+            "The provisioning token, unless there is one beside the configuration: with it a node without configuration \
+             waits to be provisioned.",
+        ),
         ("plugin.choria.status_file_path", "The setting that names the status file, read by `choria tool status`."),
     ],
     examples: &[
