@@ -50,7 +50,8 @@ impl Rig {
         let protection = Protection { signed_messages: false, validate_security: false, ..Protection::default() };
         let settings = Settings::builder()
             .set("identity", IDENTITY)
-            .set("collectives", "provisioning")
+            .set("collectives", "provisioning,choria")
+            .set("rpcauthorization", "0")
             .set("plugin.choria.ssldir", &folder.path().join("ssl").display().to_string())
             .config_file(&config_file)
             .protection(protection)
