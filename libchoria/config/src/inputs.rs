@@ -141,6 +141,11 @@ impl Inputs {
         self.given.insert(key.to_owned(), vec![Given { text: text.to_owned(), place: Place::Program }]);
     }
 
+    /// Says who a client is where the variable `USER` does not: daemons that are clients are not started by a person.
+    pub fn default_user(&mut self, user: &str) {
+        self.user.get_or_insert_with(|| user.to_owned());
+    }
+
     /// The keys about which files say something else than in `other`, sorted.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<String> {

@@ -18,7 +18,7 @@ mod serve;
 
 pub use about::{About, Build};
 pub use scrape::{CONTENT_TYPE, Scrape};
-pub use serve::{BindError, Body, Endpoint, Response, answer};
+pub use serve::{BindError, Body, Endpoint, METRICS_PAGE, Response, answer};
 
 use std::future::Future;
 

@@ -53,6 +53,12 @@ impl Endpoint {
         bound.map(Self).map_err(|source| BindError { address: address.to_owned(), port, source })
     }
 
+    /// Serves on a listener that was bound elsewhere.
+    #[must_use]
+    pub fn new(listener: TcpListener) -> Self {
+        Self(listener)
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
@@ -144,6 +150,9 @@ impl<E: Exporter> Site<E> {
             "/" => answer(StatusCode::OK, TEXT, self.index()),
             "/choria" | "/choria/" => answer(StatusCode::OK, JSON, self.about.page()),
             "/choria/prometheus" | "/choria/metrics" => answer(StatusCode::OK, CONTENT_TYPE, self.scrape().await),
+            METRICS_PAGE if self.exporter.pages().contains(&METRICS_PAGE) => {
+                answer(StatusCode::OK, CONTENT_TYPE, self.scrape().await)
+            }
             other => match self.exporter.page(other, query).await {
                 Some(response) => response,
                 None => {
@@ -165,6 +174,10 @@ impl<E: Exporter> Site<E> {
         pages.map(|page| format!("{page}\n")).collect()
     }
 }
+
+/// The usual path of metrics; served by the endpoints of exporters that name it among their
+/// [`pages`](Exporter::pages).
+pub const METRICS_PAGE: &str = "/metrics";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
