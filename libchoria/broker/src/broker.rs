@@ -1,5 +1,6 @@
 //! A broker from its settings to its end: built, started, watched, restarted, stopped.
 
+use crate::adapters::{AdapterSettings, Counts};
 use crate::certificates::{self, Certificate, CertificateError};
 use crate::child::{Program, ProgramError};
 use crate::decision::Policy;
@@ -49,6 +50,8 @@ pub(crate) struct Parts {
     /// Time between self checks.
     pub(crate) check_interval: Duration,
     pub(crate) metrics: Arc<Metrics>,
+    /// The data adapters and what they count.
+    pub(crate) adapters: Vec<(AdapterSettings, Arc<Counts>)>,
     /// Open from the start of the broker to its end, over all runs of nats-server.
     pub(crate) front: Option<Front>,
     /// Where the nats-server that runs now serves its monitoring.
@@ -161,6 +164,7 @@ impl Broker {
             return Err(BuildError::GatewayAlone);
         }
         let monitoring = watch::Sender::new(None);
+        let adapters = settings.adapters.iter().map(|adapter| (adapter.clone(), Counts::new(adapter))).collect();
         let parts = Parts {
             settings,
             program,
@@ -173,6 +177,7 @@ impl Broker {
             policy,
             check_interval: CHECK_INTERVAL,
             metrics,
+            adapters,
             front: None,
             monitoring,
         };
@@ -209,6 +214,7 @@ impl Parts {
             identity: self.settings.identity.to_string(),
             metrics: Arc::clone(&self.metrics),
             connector: self.self_check.counters(),
+            adapters: self.adapters.iter().map(|(_, counts)| Arc::clone(counts)).collect(),
             status,
             monitoring: Monitoring::new(self.monitoring.subscribe()),
             certificate: self.certificate.certificate.clone(),

@@ -1,13 +1,15 @@
 //! Records of connections that end, from what nats-server tells its system account.
 //!
-//! The connection that listens may subscribe to these events and publish nothing, so holding the system account costs
-//! no power over it. Events of other servers of a cluster arrive too and are left to their own brokers. One structured
+//! The connection that listens may subscribe to these events and publish nothing but what `roll_call.rs` asks, so holding
+//! the system account costs little power over it. Events of other servers of a cluster arrive too and are left to their
+//! own brokers, but for the names of nodes in provisioning mode, which are free then (`sessions.rs`). One structured
 //! record each, bounded in number like those of decisions; fields as in `callout::record`, and `sent_messages`,
 //! `received_messages` (seen from nats-server) and `lasted` in seconds.
 
 use crate::child::Sampler;
 use crate::decision::{Account, bounded};
 use crate::metrics::Metrics;
+use crate::sessions::{Place, Sessions};
 use async_nats::{Client, Subscriber};
 use futures_util::StreamExt as _;
 use names::Identity;
@@ -30,6 +32,7 @@ pub(crate) struct Departures {
     /// The broker's own checking connection, which is no news.
     quiet: String,
     metrics: Arc<Metrics>,
+    sessions: Arc<Sessions>,
     sampler: Sampler,
 }
 
@@ -43,16 +46,21 @@ impl Departures {
         server: Identity,
         quiet: String,
         metrics: Arc<Metrics>,
+        sessions: Arc<Sessions>,
     ) -> Result<Self, async_nats::SubscribeError> {
         let subscription = client.subscribe(SUBJECT).await?;
         let sampler = Sampler::new(LOGGED, WINDOW);
-        Ok(Self { subscription, _client: client, server, quiet, metrics, sampler })
+        Ok(Self { subscription, _client: client, server, quiet, metrics, sessions, sampler })
     }
 
     /// Records until the connection ends, which it does with nats-server.
     pub(crate) async fn run(mut self) {
         while let Some(message) = self.subscription.next().await {
-            match Event::parse(&message.payload) {
+            let event = Event::parse(&message.payload);
+            if let Some(event) = event.as_ref().filter(|event| event.client.account == Account::Provisioning.name()) {
+                self.sessions.left(Place { server: event.server.id.clone(), connection: event.client.id });
+            }
+            match event {
                 Some(event) if event.server.name == self.server.as_str() => self.record(&event),
                 Some(_) => {}
                 None => tracing::debug!("an event of nats-server on {} is not understood", message.subject),
@@ -111,6 +119,8 @@ struct Event {
 struct Server {
     #[serde(default)]
     name: String,
+    #[serde(default)]
+    id: String,
 }
 
 #[derive(Debug, Default, Deserialize)]

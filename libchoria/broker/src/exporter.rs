@@ -1,6 +1,7 @@
 //! The metrics of a broker (spec 01 §13): those of the original with its names and labels, and our own below
 //! `choria_broker_`. Asked for at each scrape, never collected ahead.
 
+use crate::adapters::{Counts, Role};
 use crate::broker::Status;
 use crate::certificates;
 use crate::decision::Reason;
@@ -20,6 +21,7 @@ pub struct Exporter {
     pub(crate) metrics: Arc<Metrics>,
     /// Of the connections that this process makes as a client of its own broker.
     pub(crate) connector: Arc<network::Counters>,
+    pub(crate) adapters: Vec<Arc<Counts>>,
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) monitoring: Monitoring,
     /// The listener's certificate, PEM.
@@ -46,6 +48,7 @@ impl daemon::metrics::Exporter for Exporter {
             gauge("choria_broker_token_expiry_timestamp_seconds", help, unix_seconds(end));
         }
         own(&self.metrics.snapshot(), &self.identity, scrape);
+        self.adapters.iter().for_each(|counts| adapter(counts, &self.identity, scrape));
         scrape.connector(&self.connector.counts(), &self.identity);
         if let Some(figures) = figures {
             network(&figures, &self.identity, scrape);
@@ -125,6 +128,32 @@ fn own(seen: &Snapshot, identity: &str, scrape: &mut Scrape) {
     scrape.gauge("choria_broker_streams_off", help, &labels, seen.streams_off as f64);
     let help = "Configured streams that could not be set up yet";
     scrape.gauge("choria_broker_streams_missing", help, &labels, seen.streams_missing as f64);
+}
+
+/// `choria_adapter_*` with the names and labels of the original, whose output counts what it wrote as received; what it
+/// has registered for that is counted here too.
+fn adapter(counts: &Counts, identity: &str, scrape: &mut Scrape) {
+    for worker in counts.workers() {
+        let labels = [("name", worker.name), ("role", worker.role.as_str()), ("identity", identity)];
+        let published = if worker.role == Role::Output { worker.messages } else { 0 };
+        let counters = [
+            ("choria_adapter_received_msgs", "Messages that an adapter handled", worker.messages),
+            ("choria_adapter_published_msgs", "Messages that an adapter wrote", published),
+            ("choria_adapter_errors", "Messages that an adapter dropped", worker.errors),
+            ("choria_adapter_bytes", "Size of the messages of an adapter", worker.bytes),
+        ];
+        for (name, help, value) in counters {
+            scrape.counter(name, help, &labels, value);
+        }
+        let (count, time) = worker.timed;
+        let help = "How long an adapter handled its messages, in seconds";
+        scrape.summary("choria_adapter_time", help, &labels, count, time.as_secs_f64());
+    }
+    let labels = [("name", counts.name.as_str()), ("identity", identity)];
+    let help = "Messages that wait in an adapter";
+    scrape.gauge("choria_adapter_queue_length", help, &labels, counts.queued() as f64);
+    let help = "Most messages that wait in an adapter";
+    scrape.gauge("choria_adapter_queue_capacity", help, &labels, counts.capacity as f64);
 }
 
 /// `choria_network_*` with the help texts of the original.

@@ -18,8 +18,11 @@
 //! | `readiness` | connecting like a member of the fleet, to know that all of it works |
 //! | `settings` | the configuration a broker needs, checked |
 //! | `departures` | records of connections that end |
+//! | `sessions` | which connection speaks for which node that waits to be provisioned; pure |
+//! | `roll_call` | what nats-servers tell about those connections |
 //! | `reload` | changed configuration put in force while all of it runs |
 //! | `front` | the TLS front, which may stand before nats-server |
+//! | `adapters` | messages of the fleet written to streams |
 //! | `admission` | how many connections may begin in one second |
 //! | `run` | one run of nats-server with all that belongs to it |
 //! | `broker` | all of it together: [`Broker::build`], [`Broker::start`], [`Running`] |
@@ -31,6 +34,7 @@
 //!
 //! Without the TLS front nothing of the fleet's messages passes through this process: nats-server carries them alone.
 
+mod adapters;
 mod admission;
 mod broker;
 pub mod callout;
@@ -53,7 +57,9 @@ mod program;
 mod readiness;
 mod reload;
 mod renewal;
+mod roll_call;
 mod run;
+mod sessions;
 mod settings;
 mod storage;
 mod streams;

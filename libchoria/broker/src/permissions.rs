@@ -49,10 +49,17 @@ impl Permissions {
         Self { publish: side.clone(), subscribe: side }
     }
 
-    /// A node that waits to be provisioned (spec 01 §8.3).
+    /// The node `identity`, which waits to be provisioned: its own requests, and what every node is asked.
+    ///
+    /// Narrower than spec 01 §8.3, which lets such a node read and answer the requests of all others (spec 06 §10.1).
+    /// Requests carry their reply subject inside (spec 02 §5) and not as NATS does, so nats-server cannot open it for
+    /// one answer: every reply subject stays open, and what protects an answer is its last part, the random id of a
+    /// request that only the node it was sent to has seen.
     #[must_use]
-    pub fn provisioning_server() -> Self {
-        Self::allowing(texts(PROVISIONING_PUBLISH), texts(PROVISIONING_SUBSCRIBE))
+    pub fn provisioning_server(identity: &Identity) -> Self {
+        let mut subscribe = vec![format!("provisioning.node.{identity}")];
+        subscribe.extend(texts(PROVISIONING_SUBSCRIBE));
+        Self::allowing(texts(PROVISIONING_PUBLISH), subscribe)
     }
 
     /// A connection with a verified certificate and no token while `client_hosts` is set (spec 01 §8.3, row e).
@@ -253,10 +260,19 @@ fn add(list: &mut Vec<String>, skipped: &mut Vec<String>, subject: &str) {
     }
 }
 
-const PROVISIONING_PUBLISH: &[&str] = &["choria.lifecycle.>", "provisioning.reply.>", "provisioning.registration.>"];
+/// What a node in provisioning mode says: the events of its life, answers (`<hash of the caller>.<request id>`), and
+/// registration data, which has this one subject (spec 06 §2.3, §2.4).
+const PROVISIONING_PUBLISH: &[&str] = &[
+    "choria.lifecycle.event.startup.provision_mode_server",
+    "choria.lifecycle.event.alive.provision_mode_server",
+    "choria.lifecycle.event.provisioned.provision_mode_server",
+    "choria.lifecycle.event.upgraded.provision_mode_server",
+    "choria.lifecycle.event.shutdown.provision_mode_server",
+    "provisioning.reply.*.*",
+    "provisioning.registration.data",
+];
 
 const PROVISIONING_SUBSCRIBE: &[&str] = &[
-    "provisioning.node.>",
     "provisioning.broadcast.agent.discovery",
     "provisioning.broadcast.agent.rpcutil",
     "provisioning.broadcast.agent.choria_util",

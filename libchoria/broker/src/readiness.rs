@@ -101,6 +101,7 @@ impl SelfCheck {
             nonce: REHEARSED_NONCE.to_owned(),
             tls: Tls::Unverified,
             address: self.servers.first().and_then(|server| server.host().trim_matches(['[', ']']).parse().ok()),
+            name: self.name.clone(),
         };
         match decide(&request, policy, now) {
             Decision::Allow(_) => Ok(Verdict::Accepted),

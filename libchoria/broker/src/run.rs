@@ -1,8 +1,9 @@
 //! One run of nats-server with everything that belongs to it: fresh keys, its configuration file, the callout, the
 //! internal connection. All of it ends together.
 
+use crate::adapters;
 use crate::broker::Parts;
-use crate::callout::{Keys, Service, ServiceError};
+use crate::callout::{Judge, Keys, Service, ServiceError};
 use crate::child::{self, Exit, Process, Program, ProgramError, Version};
 use crate::configure::{self, Ports};
 use crate::departures::Departures;
@@ -12,6 +13,8 @@ use crate::listener_files::{Placed, Stage, Unusable};
 use crate::nats_config::NatsConfig;
 use crate::readiness::{CheckError, Verdict};
 use crate::renewal::Fingerprint;
+use crate::roll_call::RollCall;
+use crate::sessions::Sessions;
 use crate::streams::{self, Keeper};
 use async_nats::Client;
 use nkeys::KeyPair;
@@ -29,6 +32,8 @@ pub(crate) struct Run {
     /// Records the ends of connections; dropping it ends that.
     _departures: JoinSet<()>,
     keeper: Keeper,
+    /// The adapters' workers; dropping it ends them.
+    _adapters: JoinSet<()>,
     verdict: Verdict,
     config: NatsConfig,
     /// The certificates that nats-server has read, or that were refused.
@@ -49,6 +54,8 @@ struct Callout {
     access: Access,
     login: KeyPair,
     keys: Arc<Keys>,
+    /// Who speaks for which node that waits to be provisioned; ends with nats-server, as the connections do.
+    sessions: Arc<Sessions>,
     task: JoinSet<Result<(), ServiceError>>,
 }
 
@@ -143,11 +150,13 @@ impl Run {
             exit = process.ended() => return Err(ended(parts, &exit)),
         };
         parts.monitoring.send_replace(monitoring);
-        let mut callout = Callout { access: access.clone(), login: service, keys, task: JoinSet::new() };
+        let sessions = Arc::<Sessions>::default();
+        let departures = listen(parts, &access, &listener, &sessions).await?;
+        let mut callout = Callout { access: access.clone(), login: service, keys, sessions, task: JoinSet::new() };
         // Questions already queue up, and are answered only when the streams exist that members publish to at once.
         let service = callout.subscribe(parts).await?;
-        let internal = internal::connect(&access, "choria-broker internal", &internal).await?;
-        let departures = listen(parts, &access, &listener).await?;
+        let login = internal;
+        let internal = internal::connect(&access, "choria-broker internal", &login).await?;
         let mut keeper = keep_streams(parts, &process, &internal);
         keeper.settled(FIRST_STREAMS).await;
         callout.begin(service);
@@ -155,6 +164,7 @@ impl Run {
             // Nothing but a full or broken disk delays the streams of a broker alone.
             keeper.settled(LATER_STREAMS).await;
         }
+        let adapters = adapters::start(&parts.adapters, &access, &login).await;
         if let Some(front) = &parts.front {
             front.serve_from(clients);
         }
@@ -165,6 +175,7 @@ impl Run {
             internal,
             _departures: departures,
             keeper,
+            _adapters: adapters,
             verdict,
             config,
             read,
@@ -368,7 +379,8 @@ impl Callout {
         let (keys, policy) = (Arc::clone(&self.keys), parts.policy.clone());
         let quiet = parts.self_check.name().to_owned();
         let peers = parts.front.as_ref().map(|front| Arc::clone(front.peers()));
-        let service = Service::subscribe(client, keys, policy, quiet, Arc::clone(&parts.metrics), peers).await;
+        let judge = Judge::new(keys, policy, quiet, Arc::clone(&parts.metrics), peers, Arc::clone(&self.sessions));
+        let service = Service::subscribe(client, judge).await;
         service.map_err(|error| StartError::Callout(error.to_string()))
     }
 
@@ -391,17 +403,28 @@ impl Callout {
     }
 }
 
-/// Begins to record the ends of connections, as the user `login` of the system account.
-async fn listen(parts: &Parts, access: &Access, login: &KeyPair) -> Result<JoinSet<()>, StartError> {
+/// Begins to record the ends of connections, and who waits to be provisioned, as the user `login` of the system account.
+async fn listen(
+    parts: &Parts,
+    access: &Access,
+    login: &KeyPair,
+    sessions: &Arc<Sessions>,
+) -> Result<JoinSet<()>, StartError> {
     let client = internal::connect(access, "choria-broker departures", login).await?;
     let (server, quiet) = (parts.settings.identity.clone(), parts.self_check.name().to_owned());
-    let departures = Departures::subscribe(client, server, quiet, Arc::clone(&parts.metrics)).await;
-    let mut task = JoinSet::new();
-    match departures {
-        Ok(departures) => drop(task.spawn(departures.run())),
+    let mut tasks = JoinSet::new();
+    if parts.settings.policy.provisioning.is_some() {
+        match RollCall::subscribe(client.clone(), &server, Arc::clone(sessions)).await {
+            Ok(roll_call) => drop(tasks.spawn(roll_call.run())),
+            Err(error) => tracing::error!("nodes in provisioning mode are not told apart for long: {error}"),
+        }
+    }
+    let (metrics, sessions) = (Arc::clone(&parts.metrics), Arc::clone(sessions));
+    match Departures::subscribe(client, server, quiet, metrics, sessions).await {
+        Ok(departures) => drop(tasks.spawn(departures.run())),
         Err(error) => tracing::error!("the ends of connections are not recorded: {error}"),
     }
-    Ok(task)
+    Ok(tasks)
 }
 
 /// One self check after the usual pause.

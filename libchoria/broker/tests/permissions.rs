@@ -2,24 +2,20 @@
 //! subscribes to every subject below, and each attempt must be delivered or refused as spec 01 §8 says. What is expected
 //! is written here subject by subject, apart from the code that makes the lists.
 //!
-//! A publish counts as allowed when an observer without limits in the same account receives it, a subscription when it
-//! receives what that observer sends; either counts as refused when nats-server says so about that very subject.
+//! How that is tried is in `lab/table.rs`.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of a test fail the test")]
 
 #[allow(dead_code, reason = "each test program uses its part of the laboratory")]
 mod lab;
 
-use async_nats::{Auth, Client, ConnectOptions, Event};
 use futures_util::StreamExt as _;
-use lab::{Holder, Lab, PATIENCE};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use lab::table::{Access, EVERYTHING, Grants, Member, Rows, Table};
+use lab::{Lab, PATIENCE};
 use tokens::{ClientClaims, ClientPermissions, ServerClaims, ServerPermissions};
 
-/// What a member is given, beyond which nothing may be possible. A subject is open to a member with any of its grants.
-type Grants = &'static [&'static str];
+/// What is tried with tokens.
+const ROWS: Rows = Rows { publish: PUBLISH, subscribe: SUBSCRIBE };
 
 /// Subjects to publish to, and the grants that open them.
 const PUBLISH: &[(&str, Grants)] = &[
@@ -73,7 +69,7 @@ const PUBLISH: &[(&str, Grants)] = &[
     ("$KV.CHORIA_LEADER_ELECTION.probe", &["streams_user", "election_user"]),
     ("choria.governor.probe", &["governor", "server_governor"]),
     ("other.governor.probe", &["governor", "server_governor_other"]),
-    ("choria.lifecycle.event.governor.probe", &["governor", "server", "waiting"]),
+    ("choria.lifecycle.event.governor.probe", &["governor", "server"]),
     // The fleet.
     ("choria.broadcast.agent.discovery", &["fleet"]),
     ("other.broadcast.agent.discovery", &["fleet"]),
@@ -82,7 +78,14 @@ const PUBLISH: &[(&str, Grants)] = &[
     ("choria.node.n2", &["fleet"]),
     ("choria.federation.alpha.federation", &["fleet"]),
     // What servers do.
-    ("choria.lifecycle.event.startup.server", &["server", "waiting"]),
+    ("choria.lifecycle.event.startup.server", &["server"]),
+    ("choria.lifecycle.event.startup.provision_mode_server", &["server", "waiting"]),
+    ("choria.lifecycle.event.alive.provision_mode_server", &["server", "waiting"]),
+    ("choria.lifecycle.event.provisioned.provision_mode_server", &["server", "waiting"]),
+    ("choria.lifecycle.event.upgraded.provision_mode_server", &["server", "waiting"]),
+    ("choria.lifecycle.event.shutdown.provision_mode_server", &["server", "waiting"]),
+    ("choria.lifecycle.event.governor.provision_mode_server", &["server", "governor"]),
+    ("choria.lifecycle.event.startup.provisioner", &["server"]),
     ("choria.machine.transition", &["server"]),
     ("choria.machine.watcher.file.state", &["server"]),
     ("choria.machine.other", &[]),
@@ -97,7 +100,10 @@ const PUBLISH: &[(&str, Grants)] = &[
     ("third.reply.0123.probe", &[]),
     // Provisioning, in whatever account.
     ("provisioning.reply.0123.probe", &["waiting"]),
-    ("provisioning.registration.n1", &["waiting"]),
+    ("provisioning.reply.0123", &[]),
+    ("provisioning.reply.0123.probe.more", &[]),
+    ("provisioning.registration.data", &["waiting"]),
+    ("provisioning.registration.n1", &[]),
     ("provisioning.node.n1", &["fleet"]),
     ("provisioning.broadcast.agent.choria_provision", &["fleet"]),
     ("choria.streams.$KV.CHORIA_LEADER_ELECTION.provisioner", &[]),
@@ -145,13 +151,21 @@ const SUBSCRIBE: &[(&str, &str, Grants)] = &[
     ("choria.broadcast.service.>", "choria.broadcast.service.x", &["service_host"]),
     ("other.broadcast.service.>", "other.broadcast.service.x", &["service_host_other"]),
     ("choria.submission.>", "choria.submission.in.x", &[]),
-    ("provisioning.node.>", "provisioning.node.n1", &["waiting"]),
+    ("provisioning.node.n1", "provisioning.node.n1", &["waiting"]),
+    ("provisioning.node.n2", "provisioning.node.n2", &[]),
+    ("provisioning.node.n1.example.net", "provisioning.node.n1.example.net", &[]),
+    ("provisioning.node.*", "provisioning.node.n3", &[]),
+    ("provisioning.node.>", "provisioning.node.n4", &[]),
+    ("provisioning.broadcast.agent.*", "provisioning.broadcast.agent.any", &[]),
+    ("provisioning.>", "provisioning.other", &[]),
     ("provisioning.broadcast.agent.discovery", "provisioning.broadcast.agent.discovery", &["waiting"]),
     ("provisioning.broadcast.agent.rpcutil", "provisioning.broadcast.agent.rpcutil", &["waiting"]),
     ("provisioning.broadcast.agent.choria_util", "provisioning.broadcast.agent.choria_util", &["waiting"]),
     ("provisioning.broadcast.agent.choria_provision", "provisioning.broadcast.agent.choria_provision", &["waiting"]),
     ("provisioning.broadcast.agent.other", "provisioning.broadcast.agent.other", &[]),
     ("provisioning.reply.>", "provisioning.reply.x", &[]),
+    ("provisioning.reply.*.*", "provisioning.reply.x.y", &[]),
+    ("provisioning.registration.data", "provisioning.registration.data", &[]),
     ("$SYS.>", "$SYS.probe", &[]),
 ];
 
@@ -171,7 +185,7 @@ async fn each_permission_gives_what_it_says_and_nothing_else() {
             claims.permissions = permissions;
             extra(claims);
         });
-        table.member(name, &Access::token(&holder), grants).await;
+        table.member(&ROWS, name, &Access::token(&holder), grants).await;
     }
     for (name, collectives, permissions, extra, grants) in servers() {
         let holder = lab.server_with("n1", |claims| {
@@ -179,7 +193,7 @@ async fn each_permission_gives_what_it_says_and_nothing_else() {
             claims.permissions = permissions;
             extra(claims);
         });
-        table.member(name, &Access::token(&holder), grants).await;
+        table.member(&ROWS, name, &Access::token(&holder), grants).await;
     }
     table.finish();
     broker.end().await;
@@ -192,7 +206,7 @@ async fn a_server_that_waits_to_be_provisioned_reaches_only_its_provisioner() {
     let provisioner = lab.client_permitted(|permissions| permissions.server_provisioner = true);
     let provisioner = Access::token(&provisioner).with_user("provisioner", "s3cret\"}");
     let mut table = Table::observed_by(&lab, &provisioner).await;
-    table.member("waiting", &Access::unsigned(&lab.provisioning()), &["waiting"]).await;
+    table.member(&ROWS, "waiting", &Access::unsigned(&lab.provisioning()), &["waiting"]).await;
     table.finish();
     broker.end().await;
 }
@@ -276,10 +290,10 @@ async fn a_read_only_broker_lets_clients_watch() {
             claims.additional_publish_subjects = vec!["acme.pub.>".to_owned()];
         });
         let grants: Grants = if watches { &["client", "watcher"] } else { &["client"] };
-        table.member(name, &Access::token(&holder), grants).await;
+        table.member(&ROWS, name, &Access::token(&holder), grants).await;
     }
     let server = lab.server_with("n1", |_| {});
-    table.member("server", &Access::token(&server), &["server"]).await;
+    table.member(&ROWS, "server", &Access::token(&server), &["server"]).await;
     table.finish();
     broker.end().await;
 }
@@ -291,9 +305,9 @@ async fn denied_servers_connect_and_may_do_nothing() {
     let mut table = Table::open(&lab).await;
     let permissions = Some(ServerPermissions { submission: true, streams: true, governor: true, service_host: true });
     let server = lab.server_with("n1", |claims| claims.permissions = permissions);
-    table.member("denied server", &Access::token(&server), &[]).await;
+    table.member(&ROWS, "denied server", &Access::token(&server), &[]).await;
     let client = lab.client_permitted(|permissions| permissions.fleet_management = true);
-    table.member("client", &Access::token(&client), &["client", "fleet"]).await;
+    table.member(&ROWS, "client", &Access::token(&client), &["client", "fleet"]).await;
     table.finish();
     broker.end().await;
 }
@@ -350,7 +364,7 @@ async fn certificates_without_tokens_get_the_fixed_lists() {
     ];
     for (name, mut changes, grants) in rows {
         let lab = Lab::new();
-        let (authority, tls) = certified(&lab);
+        let (authority, tls) = lab.certified();
         changes.extend([("plugin.choria.network.tls_front", "1"), ("plugin.security.choria.ca", authority.as_str())]);
         let broker = lab.serve(&changes).await;
         let admin = Access::token(&lab.client_permitted(|permissions| permissions.org_admin = true));
@@ -364,25 +378,6 @@ async fn certificates_without_tokens_get_the_fixed_lists() {
         table.finish();
         broker.end().await;
     }
-}
-
-/// The file of a new authority, and TLS with a certificate that it signed.
-fn certified(lab: &Lab) -> (String, network::Tls) {
-    let key = || rcgen::KeyPair::generate().unwrap();
-    let (authority_key, member_key) = (key(), key());
-    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority = authority.self_signed(&authority_key).unwrap();
-    let mut member = rcgen::CertificateParams::new(vec!["n9.example.net".to_owned()]).unwrap();
-    member.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
-    let member = member.signed_by(&member_key, &authority, &authority_key).unwrap();
-    let file = |name: &str, text: String| {
-        std::fs::write(lab.path(name), text).unwrap();
-        lab.path(name)
-    };
-    let identity = Some((file("member.pem", member.pem()), file("member.key", member_key.serialize_pem())));
-    let files = network::TlsFiles { trust: network::Trust::Anyone, identity, ..network::TlsFiles::default() };
-    (file("ca.pem", authority.pem()).display().to_string(), network::Tls::new(&files).unwrap())
 }
 
 // Members
@@ -518,241 +513,3 @@ fn servers() -> Vec<ServerRow> {
         ),
     ]
 }
-
-/// The grant of those that have no limits.
-const EVERYTHING: &str = "everything";
-
-// Trying
-
-/// What a member logs in with.
-#[derive(Clone)]
-struct Access {
-    token: Option<Arc<str>>,
-    seed: Option<Arc<tokens::Seed>>,
-    user: Option<(&'static str, &'static str)>,
-    tls: network::Tls,
-}
-
-/// A connection and what nats-server complained about on it.
-struct Member {
-    client: Client,
-    complaints: Arc<Mutex<BTreeSet<String>>>,
-}
-
-/// The table while it is filled.
-struct Table<'lab> {
-    lab: &'lab Lab,
-    observer: Member,
-    /// Texts of the messages that the observer received.
-    observed: Arc<Mutex<BTreeSet<String>>>,
-    /// Whether the observer may send what subscriptions should receive.
-    sends: bool,
-    tried: usize,
-    failures: Vec<String>,
-}
-
-/// What became of one attempt.
-#[derive(Debug, PartialEq)]
-enum Outcome {
-    Delivered,
-    Refused,
-}
-
-impl Access {
-    fn token(holder: &Holder) -> Self {
-        Self { seed: Some(Arc::clone(&holder.seed)), ..Self::unsigned(&holder.token) }
-    }
-
-    fn unsigned(token: &Arc<str>) -> Self {
-        Self { token: Some(Arc::clone(token)), ..Self::certificate(&network::Tls::unverified().unwrap()) }
-    }
-
-    /// Nothing but the certificate that `tls` presents.
-    fn certificate(tls: &network::Tls) -> Self {
-        Self { token: None, seed: None, user: None, tls: tls.clone() }
-    }
-
-    fn with_user(mut self, user: &'static str, password: &'static str) -> Self {
-        self.user = Some((user, password));
-        self
-    }
-
-    fn answer(&self, nonce: &[u8]) -> Auth {
-        let mut auth = Auth::new();
-        auth.token = self.token.as_deref().map(str::to_owned);
-        auth.signature = self.seed.as_ref().map(|seed| seed.sign(nonce).as_bytes().to_vec());
-        auth.username = self.user.map(|(user, _)| user.to_owned());
-        auth.password = self.user.map(|(_, password)| password.to_owned());
-        auth
-    }
-}
-
-impl Member {
-    async fn connect(lab: &Lab, access: &Access) -> Self {
-        let complaints = Arc::<Mutex<BTreeSet<String>>>::default();
-        let (heard, access) = (Arc::clone(&complaints), access.clone());
-        let tls = access.tls.config().as_ref().clone();
-        let client = ConnectOptions::with_auth_callback(move |nonce| {
-            let auth = access.answer(&nonce);
-            async move { Ok(auth) }
-        })
-        .tls_client_config(tls)
-        .require_tls(true)
-        .connection_timeout(PATIENCE)
-        .request_timeout(Some(PATIENCE))
-        .custom_inbox_prefix(subject("choria.reply.ALICE"))
-        .event_callback(move |event| {
-            if let Event::ServerError(error) = event {
-                heard.lock().unwrap().insert(error.to_string());
-            }
-            async {}
-        })
-        .connect(format!("tls://127.0.0.1:{}", lab.port))
-        .await
-        .unwrap();
-        Self { client, complaints }
-    }
-
-    /// Returns when nats-server has taken everything sent so far.
-    async fn settle(&self) {
-        self.client.request("$SYS.REQ.USER.INFO", "".into()).await.unwrap();
-    }
-
-    fn refusals(&self) -> Vec<String> {
-        self.complaints.lock().unwrap().iter().filter(|text| text.contains("ermissions")).cloned().collect()
-    }
-
-    /// Whether nats-server refused `what` ("Publish" or "Subscription") of exactly `subject`.
-    fn was_refused(&self, what: &str, subject: &str) -> bool {
-        let sentence = format!("permissions violation for {what} to \"{subject}\"").to_lowercase();
-        self.complaints.lock().unwrap().iter().any(|text| text.to_lowercase().contains(&sentence))
-    }
-}
-
-impl<'lab> Table<'lab> {
-    /// A table whose observer is without limits in the fleet's account.
-    async fn open(lab: &'lab Lab) -> Self {
-        let admin = lab.client_permitted(|permissions| permissions.org_admin = true);
-        Self::observed_by(lab, &Access::token(&admin)).await
-    }
-
-    async fn observed_by(lab: &'lab Lab, access: &Access) -> Self {
-        let observer = Member::connect(lab, access).await;
-        Self::with(lab, observer, true).await
-    }
-
-    async fn with(lab: &'lab Lab, observer: Member, sends: bool) -> Self {
-        let observed = Arc::<Mutex<BTreeSet<String>>>::default();
-        let mut messages = observer.client.subscribe(">").await.unwrap();
-        observer.settle().await;
-        let seen = Arc::clone(&observed);
-        tokio::spawn(async move {
-            while let Some(message) = messages.next().await {
-                seen.lock().unwrap().insert(String::from_utf8_lossy(&message.payload).into_owned());
-            }
-        });
-        Self { lab, observer, observed, sends, tried: 0, failures: Vec::new() }
-    }
-
-    /// Tries everything as one member.
-    async fn member(&mut self, name: &str, access: &Access, grants: Grants) {
-        let member = Member::connect(self.lab, access).await;
-        for rows in PUBLISH.chunks(AT_A_TIME) {
-            self.publish(name, &member, rows, grants).await;
-        }
-        if self.sends {
-            for rows in SUBSCRIBE.chunks(AT_A_TIME) {
-                self.subscribe(name, &member, rows, grants).await;
-            }
-        }
-    }
-
-    async fn publish(&mut self, name: &str, member: &Member, rows: &[(&str, Grants)], grants: Grants) {
-        let text = |to: &str| format!("{name} publishes to {to}");
-        for (to, _) in rows {
-            member.client.publish((*to).to_owned(), text(to).into()).await.unwrap();
-        }
-        let mut outcomes = BTreeMap::new();
-        let deadline = Instant::now() + PATIENCE;
-        while outcomes.len() < rows.len() && Instant::now() < deadline {
-            for (to, _) in rows {
-                if self.observed.lock().unwrap().contains(&text(to)) {
-                    outcomes.insert(text(to), Outcome::Delivered);
-                } else if member.was_refused("Publish", to) {
-                    outcomes.insert(text(to), Outcome::Refused);
-                }
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        for (to, open_to) in rows {
-            self.judge(&text(to), outcomes.get(&text(to)), open_to, grants);
-        }
-    }
-
-    async fn subscribe(&mut self, name: &str, member: &Member, rows: &[(&str, &str, Grants)], grants: Grants) {
-        let text = |to: &str| format!("{name} subscribes to {to}");
-        let received = Arc::<Mutex<BTreeSet<String>>>::default();
-        let mut tasks = tokio::task::JoinSet::new();
-        for (to, _, _) in rows {
-            let mut messages = member.client.subscribe(subject(to)).await.unwrap();
-            let (received, own) = (Arc::clone(&received), text(to));
-            tasks.spawn(async move {
-                while let Some(message) = messages.next().await {
-                    // Other subscriptions of this table may match too.
-                    if message.payload == own.as_bytes() {
-                        received.lock().unwrap().insert(own.clone());
-                    }
-                }
-            });
-        }
-        let mut outcomes = BTreeMap::new();
-        let deadline = Instant::now() + PATIENCE;
-        while outcomes.len() < rows.len() && Instant::now() < deadline {
-            for (to, matching, _) in rows {
-                if received.lock().unwrap().contains(&text(to)) {
-                    outcomes.insert(text(to), Outcome::Delivered);
-                } else if member.was_refused("Subscription", &subject(to)) {
-                    outcomes.insert(text(to), Outcome::Refused);
-                } else {
-                    self.observer.client.publish(subject(matching), text(to).into()).await.unwrap();
-                }
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        for (to, _, open_to) in rows {
-            self.judge(&text(to), outcomes.get(&text(to)), open_to, grants);
-        }
-    }
-
-    fn judge(&mut self, what: &str, outcome: Option<&Outcome>, open_to: Grants, grants: Grants) {
-        let open = grants.contains(&EVERYTHING) || open_to.iter().any(|grant| grants.contains(grant));
-        let expected = if open { Outcome::Delivered } else { Outcome::Refused };
-        self.tried += 1;
-        if outcome != Some(&expected) {
-            self.failures.push(format!("{what}: {outcome:?}, and {expected:?} was expected"));
-        }
-    }
-
-    fn finish(self) {
-        assert!(self.failures.is_empty(), "{} of {}:\n{}", self.failures.len(), self.tried, self.failures.join("\n"));
-        assert!(self.tried >= CERTIFICATE_PUBLISH.len(), "something was tried");
-    }
-}
-
-/// A subject of the tables with the ids of their owners in place.
-fn subject(text: &str) -> String {
-    use sha2::{Digest, Sha256};
-    let short = |owner: &str| names::NetworkId::of(owner).to_string();
-    let long = |owner: &str| hex::encode(Sha256::digest(owner.as_bytes()));
-    text.replace("ALICE256", &long("up=alice"))
-        .replace("ALICE", &short("up=alice"))
-        .replace("BOB", &short("up=bob"))
-        .replace("N1256", &long("n1"))
-        .replace("N1", &short("n1"))
-}
-
-/// The client library keeps this many complaints until they are read, and drops more.
-const AT_A_TIME: usize = 50;
-
-/// Between two looks at what arrived.
-const POLL: Duration = Duration::from_millis(5);

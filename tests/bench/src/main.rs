@@ -2,9 +2,11 @@
 //!
 //! `choria-bench micro` prints operations a CPU second of one thread; `choria-bench start -- COMMAND…` starts a server
 //! and prints the milliseconds until its startup event and its first reply; `choria-bench storm` connects thousands of
-//! members to a broker, and with `--hold` measures their return after its restart.
+//! members to a broker, and with `--hold` measures their return after its restart; `choria-bench provision` has a
+//! provisioner configure new servers (`provision-helper` is its helper).
 
 mod micro;
+mod provision;
 mod start;
 mod storm;
 
@@ -16,10 +18,14 @@ fn main() -> ExitCode {
         ["micro"] => micro::run(),
         ["start", "--", command @ ..] if !command.is_empty() => start::run(command),
         ["storm", arguments @ ..] => storm::run(arguments),
+        ["provision", arguments @ ..] => provision::run(arguments),
+        ["provision-helper", port] => provision::help(port),
         ["traffic", arguments @ ..] => storm::traffic::run(arguments),
         _ => Err(anyhow::anyhow!(
             "usage: choria-bench micro | choria-bench start -- COMMAND… | choria-bench storm --address HOST:PORT --issuer \
-             SEED_FILE [--count N] [--at-once N] [--pid BROKER] [--servers] [--hold] | choria-bench traffic --address HOST:PORT --issuer SEED_FILE"
+             SEED_FILE [--count N] [--at-once N] [--pid BROKER] [--servers] [--hold] | choria-bench traffic --address HOST:PORT --issuer SEED_FILE | \
+             choria-bench provision --broker PROGRAM --server PROGRAM --provisioner PROGRAM [--count N] [--workers N] \
+             [--directory KEPT]"
         )),
     };
     match result {

@@ -23,7 +23,7 @@ pub use nkey_jwt::InvalidJwt;
 use nkeys::KeyPair;
 pub use request::{InvalidRequest, Question};
 pub use response::{Answer, ResponseError};
-pub(crate) use service::{Service, ServiceError};
+pub(crate) use service::{Judge, Service, ServiceError};
 
 /// The subject nats-server asks on, in the callout's account.
 pub(crate) const REQUEST_SUBJECT: &str = "$SYS.REQ.USER.AUTH";

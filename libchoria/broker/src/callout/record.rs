@@ -9,12 +9,13 @@
 //! | `client` | the name that the client gave its connection: not proven |
 //! | `kind` | `client`, `leafnode`, `other` |
 //! | `account`, `user` | where it was placed and as whom; only when allowed |
+//! | `holder_address`, `holder_connection` | who has the name of a node that came a second time |
 //! | `reason` | [`Reason::label`](crate::decision::Reason::label), as the counters have it; only when denied |
 //! | `missed` | records of this sort that were held back since the last |
 
 use super::Question;
 use crate::child::Sampler;
-use crate::decision::{Decision, Grant, Kind, Presented, bounded};
+use crate::decision::{Decision, Grant, Holder, Kind, Presented, bounded};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,12 +39,16 @@ impl Recorder {
     pub(super) fn decided(&self, question: &Question, decision: &Decision) {
         match decision {
             Decision::Allow(grant) => self.allowed(question, grant),
-            Decision::Deny(reason) => self.denied(question, reason.label(), &reason.to_string()),
+            Decision::Deny(reason) => self.refused(question, reason.label(), &reason.to_string(), reason.holder()),
         }
     }
 
     /// Records a denial for the reason with the short name `reason`.
     pub(super) fn denied(&self, question: &Question, reason: &'static str, text: &str) {
+        self.refused(question, reason, text, None);
+    }
+
+    fn refused(&self, question: &Question, reason: &'static str, text: &str, holder: Option<&Holder>) {
         let Some(missed) = admit(&self.denied) else { return };
         let facts = Facts::of(question);
         let Presented { purpose, identity, token_id, issuer, organization } = &facts.presented;
@@ -60,13 +65,15 @@ impl Recorder {
             client,
             kind,
             reason,
+            holder_address = holder.map(|holder| holder.address.as_str()),
+            holder_connection = holder.map(|holder| holder.connection),
             missed,
             "connection {connection} from {address} is denied: {text}"
         );
     }
 
     fn allowed(&self, question: &Question, grant: &Grant) {
-        let is_quiet = question.name == self.quiet;
+        let is_quiet = question.request.name == self.quiet;
         let missed = if is_quiet { None } else { admit(&self.allowed) };
         if missed.is_none() && !tracing::enabled!(tracing::Level::DEBUG) {
             return;
@@ -129,7 +136,7 @@ impl Facts {
                 .request
                 .address
                 .map_or_else(|| bounded(&question.host), |ip| ip.to_canonical().to_string()),
-            client: bounded(&question.name),
+            client: bounded(&question.request.name),
             kind: match question.request.kind {
                 Kind::Client => "client",
                 Kind::Leafnode => "leafnode",

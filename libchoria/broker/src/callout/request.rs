@@ -19,8 +19,6 @@ pub struct Question {
     pub connection: u64,
     /// The IP address of the other end.
     pub host: String,
-    /// The name the client gave its connection: not proven, for logs only.
-    pub name: String,
     /// When nats-server asked, in whole seconds.
     pub asked: SystemTime,
     /// What there is to decide.
@@ -115,13 +113,13 @@ impl Claims {
             nonce: client_info.nonce,
             tls: client_tls.map_or(Tls::None, |tls| tls.state()),
             address: address_of(&client_info.host),
+            name: client_info.name,
         };
         Question {
             user_key: self.nats.user_nkey,
             server: self.iss,
             connection: client_info.id,
             host: client_info.host,
-            name: client_info.name,
             asked: SystemTime::UNIX_EPOCH + Duration::from_secs(self.iat),
             request,
         }

@@ -8,9 +8,10 @@
 use super::queue::Queue;
 use super::record::Recorder;
 use super::{Answer, Keys, Question, REQUEST_SUBJECT, XKEY_HEADER};
-use crate::decision::{Decision, Policy, decide};
+use crate::decision::{Decision, Grant, Policy, Reason, decide};
 use crate::front::Peers;
 use crate::metrics::Metrics;
+use crate::sessions::{Place, Sessions};
 use async_nats::{Client, Message, Subscriber};
 use futures_util::StreamExt as _;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ pub(crate) enum ServiceError {
 
 /// What is needed to answer one message.
 #[derive(Debug)]
-struct Judge {
+pub(crate) struct Judge {
     keys: Arc<Keys>,
     /// The newest counts: a reload changes it.
     policy: watch::Receiver<Arc<Policy>>,
@@ -47,6 +48,8 @@ struct Judge {
     recorder: Recorder,
     /// Who comes through the TLS front; `None` without one.
     peers: Option<Arc<Peers>>,
+    /// Who speaks for which node that waits to be provisioned.
+    sessions: Arc<Sessions>,
 }
 
 /// A message and when it was taken from the connection.
@@ -56,23 +59,15 @@ struct Waiting {
 }
 
 impl Service {
-    /// Subscribes on `client`, the connection of the callout's own user. Connections called `quiet` are the broker's own.
+    /// Subscribes on `client`, the connection of the callout's own user.
     ///
     /// # Errors
     /// [`ServiceError::Subscribe`].
-    pub(crate) async fn subscribe(
-        client: Client,
-        keys: Arc<Keys>,
-        policy: watch::Receiver<Arc<Policy>>,
-        quiet: String,
-        metrics: Arc<Metrics>,
-        peers: Option<Arc<Peers>>,
-    ) -> Result<Self, ServiceError> {
+    pub(crate) async fn subscribe(client: Client, judge: Judge) -> Result<Self, ServiceError> {
         let subscription = client.queue_subscribe(REQUEST_SUBJECT, QUEUE_GROUP.to_owned()).await?;
         // A failing flush shows as a closed subscription soon after.
         let _ = client.flush().await;
-        let recorder = Recorder::new(quiet);
-        Ok(Self { client, subscription, judge: Arc::new(Judge { keys, policy, metrics, recorder, peers }) })
+        Ok(Self { client, subscription, judge: Arc::new(judge) })
     }
 
     /// Answers for ever; dropping the future ends it.
@@ -116,6 +111,18 @@ async fn work(queue: Arc<Queue<Waiting>>, client: Client, judge: Arc<Judge>) {
 }
 
 impl Judge {
+    /// Judges by the newest `policy`. Connections called `quiet` are the broker's own.
+    pub(crate) fn new(
+        keys: Arc<Keys>,
+        policy: watch::Receiver<Arc<Policy>>,
+        quiet: String,
+        metrics: Arc<Metrics>,
+        peers: Option<Arc<Peers>>,
+        sessions: Arc<Sessions>,
+    ) -> Self {
+        Self { keys, policy, metrics, recorder: Recorder::new(quiet), peers, sessions }
+    }
+
     /// The body that answers `message`, which has waited for `waited`. Empty, which nats-server takes as a denial
     /// without a reason, when there is nothing that could be said.
     fn answer(&self, message: &Message, waited: Duration) -> Vec<u8> {
@@ -149,7 +156,7 @@ impl Judge {
             Answer::Error(text).seal(&question, curve.unwrap_or_default(), &self.keys, now)
         } else {
             let policy = Arc::clone(&self.policy.borrow());
-            let decision = decide(&question.request, &policy, now);
+            let decision = self.claim(&question, decide(&question.request, &policy, now));
             self.record(&question, &decision);
             if let (Some(peers), Some(peer)) = (&self.peers, &peer) {
                 peers.decided(peer, matches!(decision, Decision::Allow(_)));
@@ -160,6 +167,16 @@ impl Judge {
             tracing::error!("an answer to nats-server could not be made: {error}");
             Vec::new()
         })
+    }
+
+    /// Denies a connection for a node that another connection speaks for.
+    fn claim(&self, question: &Question, decision: Decision) -> Decision {
+        let Decision::Allow(Grant { sole: Some(node), .. }) = &decision else { return decision };
+        let place = Place { server: question.server.clone(), connection: question.connection };
+        match self.sessions.claim(node, place, &question.host, Instant::now()) {
+            Ok(()) => decision,
+            Err(holder) => Decision::Deny(Reason::NameInUse { node: node.clone(), holder }),
+        }
     }
 
     fn record(&self, question: &Question, decision: &Decision) {

@@ -17,7 +17,7 @@ pub use networks::{InvalidNetwork, Network, Networks};
 pub use policy::{Policy, Provisioning, SignerUnavailable, System, Trust};
 pub use presented::Presented;
 pub(crate) use presented::bounded;
-pub use reason::Reason;
+pub use reason::{Holder, Reason};
 pub use secret::Secret;
 
 use crate::permissions::{self, Derived, Permissions};
@@ -45,6 +45,8 @@ pub struct Request {
     pub tls: Tls,
     /// Where it comes from; `None` when that is not known, which counts as nowhere allowed.
     pub address: Option<IpAddr>,
+    /// The name that the client gave its connection; servers give their identity.
+    pub name: String,
 }
 
 /// The sort of a connection.
@@ -106,6 +108,9 @@ pub struct Grant {
     pub skipped: Vec<String>,
     /// When the connection ends although it is in use: when its token does, if the policy says so.
     pub expires: Option<SystemTime>,
+    /// The node that this connection speaks for, which no other connection may do while it lives. Set for nodes that
+    /// wait to be provisioned: nothing else tells one of them from another.
+    pub sole: Option<Identity>,
 }
 
 /// Decides one connection at the time `now`.
@@ -152,8 +157,9 @@ fn evaluate(request: &Request, policy: &Policy, now: SystemTime) -> Result<Grant
     provisioning_server(request, policy, now).map_err(|other| if is_provisioning { other } else { reason })
 }
 
-/// The provisioner: user name and password, and on a network of issuers a token that says so. The signature over the
-/// nonce is not asked for, as the provisioners in use were written against that rule.
+/// The provisioner: user name and password, and on a network of issuers a token that says so, with proof of its key: a
+/// token that was copied is of no use. The original does not ask for that proof (spec 01 §7), yet its provisioner gives
+/// it with every token.
 fn provisioner(request: &Request, policy: &Policy, now: SystemTime) -> Result<Grant, Reason> {
     let provisioning = policy.provisioning.as_ref().ok_or(Reason::ProvisioningOff)?;
     let password = request.password.as_ref().ok_or(Reason::ProvisionerPassword)?;
@@ -167,6 +173,7 @@ fn provisioner(request: &Request, policy: &Policy, now: SystemTime) -> Result<Gr
             if !claims.granted().server_provisioner {
                 return Err(Reason::NotProvisioner { caller: claims.caller_id.clone() });
             }
+            check_nonce(request, &claims.standard)?;
             expires = policy.end_of(&claims.standard);
         }
         (Trust::Issuers(_), None) if !provisioning.without_token => return Err(Reason::ProvisionerToken),
@@ -258,7 +265,8 @@ fn by_certificate(request: &Request, policy: &Policy) -> Result<Grant, Reason> {
     Ok(granted(name.unwrap_or_default().to_owned(), Derived { permissions, skipped: Vec::new() }))
 }
 
-/// A node that waits to be provisioned. Such a node holds no key, so there is no nonce to check.
+/// A node that waits to be provisioned. Such a node holds no key, so there is no nonce to check, and it is who the name
+/// of its connection says: what it may do is limited to that name, and the name to one connection at a time.
 fn provisioning_server(request: &Request, policy: &Policy, now: SystemTime) -> Result<Grant, Reason> {
     let provisioning = policy.provisioning.as_ref().ok_or(Reason::ProvisioningOff)?;
     let token = request.token.as_ref().ok_or(Reason::NoToken)?.expose();
@@ -272,13 +280,18 @@ fn provisioning_server(request: &Request, policy: &Policy, now: SystemTime) -> R
         }
     };
     let claims = verified.map_err(Reason::ProvisioningToken)?;
-    let name = if request.user.is_empty() { UNPROVISIONED } else { &request.user };
+    // A leafnode would bring a whole network under one name.
+    if request.kind != Kind::Client {
+        return Err(Reason::TokenOnOtherKind);
+    }
+    let identity: Identity = request.name.parse().map_err(Reason::NodeName)?;
     Ok(Grant {
         account: Account::Provisioning,
-        name: name.to_owned(),
-        permissions: Permissions::provisioning_server(),
+        name: format!("{NODE}{identity}"),
+        permissions: Permissions::provisioning_server(&identity),
         skipped: Vec::new(),
         expires: policy.end_of(&claims.standard),
+        sole: Some(identity),
     })
 }
 
@@ -319,19 +332,20 @@ fn decode_signature(text: &str) -> Option<Signature> {
 
 fn granted(name: String, derived: Derived) -> Grant {
     let Derived { permissions, skipped } = derived;
-    Grant { account: Account::Choria, name, permissions, skipped, expires: None }
+    Grant { account: Account::Choria, name, permissions, skipped, expires: None, sole: None }
 }
 
 fn unlimited(account: Account, name: &str) -> Grant {
     let permissions = Permissions::unlimited();
-    Grant { account, name: name.to_owned(), permissions, skipped: Vec::new(), expires: None }
+    Grant { account, name: name.to_owned(), permissions, skipped: Vec::new(), expires: None, sole: None }
 }
 
 /// The user name that leads into the provisioning account (spec 01 §7 row 1).
 const PROVISIONER: &str = "provisioner";
 
-/// The name shown for a node that waits to be provisioned and sends no user name.
-const UNPROVISIONED: &str = "provisioning";
+/// What the name of a node that waits to be provisioned begins with, on nats-server: no token gives such a name, nor is
+/// the provisioner called so, whatever a node says that it is.
+pub(crate) const NODE: &str = "provisioning/";
 
 #[cfg(test)]
 mod tests;

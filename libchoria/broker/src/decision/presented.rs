@@ -30,6 +30,14 @@ impl Presented {
         let Ok(claims) = tokens::claims_of(token) else {
             return Self { purpose: "unknown", identity: user(), ..Self::default() };
         };
+        // A provisioning token names nobody; the node does, by the name of its connection.
+        let user = || {
+            if tokens::purpose_of(token).ok() == Some(tokens::Purpose::Provisioning) {
+                bounded(&request.name)
+            } else {
+                user()
+            }
+        };
         let identity = ["callerid", "identity"].iter().map(|name| text(&claims, name)).find(|text| !text.is_empty());
         Self {
             purpose: match tokens::purpose_of(token) {

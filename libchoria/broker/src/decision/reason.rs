@@ -1,7 +1,8 @@
 //! Every way to be denied.
 
 use super::SignerUnavailable;
-use names::InvalidName;
+use names::{Identity, InvalidName};
+use std::fmt;
 use std::net::IpAddr;
 use tokens::Invalid;
 
@@ -142,6 +143,38 @@ pub enum Reason {
          plugin.choria.network.provisioning.signer_cert"
     )]
     ProvisioningToken(#[source] Invalid),
+    /// A node in provisioning mode does not say which node it is.
+    #[error(
+        "a node that waits to be provisioned gives its identity as the name of its connection, and this one is refused: \
+         {0}"
+    )]
+    NodeName(#[source] InvalidName),
+    /// Another connection speaks for that node.
+    #[error(
+        "the node {node} waits to be provisioned on {holder}, and one node has one connection; if that is not the same \
+         node, two machines share an identity or one of them is an impostor"
+    )]
+    NameInUse {
+        /// The identity that both give.
+        node: Identity,
+        /// Who came first.
+        holder: Holder,
+    },
+}
+
+/// The connection that has a name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Holder {
+    /// Where it comes from.
+    pub address: String,
+    /// Its number on the nats-server that has it.
+    pub connection: u64,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connection {} from {}", self.connection, self.address)
+    }
 }
 
 /// An address for a sentence.
@@ -150,8 +183,17 @@ fn shown(address: Option<IpAddr>) -> String {
 }
 
 impl Reason {
+    /// The connection that has the name which this one gives, where that is why.
+    #[must_use]
+    pub fn holder(&self) -> Option<&Holder> {
+        match self {
+            Self::NameInUse { holder, .. } => Some(holder),
+            _ => None,
+        }
+    }
+
     /// Every name that [`Reason::label`] gives, so that counters are there before the first denial.
-    pub const LABELS: [&str; 15] = [
+    pub const LABELS: [&str; 17] = [
         "no_tls",
         "no_token",
         "certificate_only",
@@ -167,6 +209,8 @@ impl Reason {
         "provisioner",
         "system_user",
         "provisioning_signer",
+        "node_name",
+        "name_in_use",
     ];
 
     /// A short name for counters, one of [`Reason::LABELS`].
@@ -188,6 +232,8 @@ impl Reason {
             Self::ProvisionerToken | Self::ProvisionerCertificate | Self::NotProvisioner { .. } => "provisioner",
             Self::SystemToken | Self::NotSystemUser { .. } => "system_user",
             Self::ProvisioningSigner(_) => "provisioning_signer",
+            Self::NodeName(_) => "node_name",
+            Self::NameInUse { .. } => "name_in_use",
         }
     }
 }

@@ -99,6 +99,7 @@ impl World {
             nonce: NONCE.to_owned(),
             tls: Tls::Unverified,
             address: None,
+            name: "n1.example.net".to_owned(),
         }
     }
 }
@@ -138,6 +139,7 @@ fn each_connection_gets_its_account_or_its_reason() {
         let request = world.request(world.provisioning(&world.issuer));
         Request { signature: String::new(), nonce: String::new(), ..request }
     };
+    let named = |name: &str| Request { name: name.to_owned(), ..waiting() };
     let without_token = |request: Request| Request { token: None, ..request };
 
     let rows: Vec<(&str, Request, &str)> = vec![
@@ -172,14 +174,54 @@ fn each_connection_gets_its_account_or_its_reason() {
             login(Request { signature: String::new(), ..world.request(fleet(system)) }, "system", "sysp"),
             "nonce",
         ),
-        ("waiting to be provisioned", waiting(), "provisioning/provisioning"),
+        ("waiting to be provisioned", waiting(), "provisioning/provisioning/n1.example.net"),
         ("waiting, of another issuer", world.request(world.provisioning(&world.other_issuer)), "token"),
-        ("waiting, as leafnode", Request { kind: Kind::Leafnode, ..waiting() }, "provisioning/provisioning"),
+        ("waiting, as leafnode", Request { kind: Kind::Leafnode, ..waiting() }, "token_on_other_kind"),
+        ("waiting, without a name", named(""), "node_name"),
+        ("waiting, named after all nodes", named(">"), "node_name"),
+        ("waiting, named after any node", named("n*.*.net"), "node_name"),
+        ("waiting, with a queue in its name", named("n1 q"), "node_name"),
+        ("waiting, named like the provisioner", named("provisioner"), "provisioning/provisioning/provisioner"),
+        ("waiting, with a user", login(waiting(), "bob", "x"), "provisioning/provisioning/n1.example.net"),
+        (
+            "provisioner, nonce not signed",
+            login(Request { signature: String::new(), ..world.request(fleet(provisioner)) }, "provisioner", "s3cret"),
+            "nonce",
+        ),
+        (
+            "provisioner, a copied token and another seed",
+            login(
+                Request {
+                    signature: Seed::from_bytes([4; 32]).sign(NONCE.as_bytes()).to_base64(),
+                    ..world.request(fleet(provisioner))
+                },
+                "provisioner",
+                "s3cret",
+            ),
+            "nonce",
+        ),
+        (
+            "provisioner, no password",
+            Request { user: "provisioner".to_owned(), ..world.request(fleet(provisioner)) },
+            "password",
+        ),
         ("only a certificate", certified("n1"), "certificate_only"),
     ];
     for (name, request, expected) in rows {
         assert_eq!(outcome(&decide(&request, &World::policy(), world.now)), expected, "{name}");
     }
+}
+
+#[test]
+fn only_a_node_that_waits_has_its_name_for_itself() {
+    let world = World::new();
+    let sole = |request: &Request| match decide(request, &World::policy(), world.now) {
+        Decision::Allow(grant) => grant.sole,
+        Decision::Deny(reason) => panic!("{reason}"),
+    };
+    let waiting = world.request(world.provisioning(&world.issuer));
+    assert_eq!(sole(&waiting), Some("n1.example.net".parse().unwrap()));
+    assert_eq!(sole(&world.request(world.server("n1", &world.issuer))), None);
 }
 
 #[test]
@@ -225,7 +267,7 @@ fn each_setting_changes_what_it_says() {
                 provisioning: provisioning(Some(Arc::new(move || Ok(other_roots())))),
                 ..base()
             },
-            "provisioning/provisioning",
+            "provisioning/provisioning/n1.example.net",
         ),
         (
             "signer cannot be read",
@@ -383,6 +425,14 @@ fn each_reason_says_what_where_and_what_to_do() {
         (Reason::NoProvisioningSigner, "plugin.choria.network.provisioning.signer_cert"),
         (Reason::ProvisioningSigner(unavailable()), "plugin.choria.network.provisioning.signer_cert"),
         (Reason::ProvisioningToken(Invalid::Expired), "plugin.choria.network.provisioning.signer_cert"),
+        (Reason::NodeName("*".parse::<Identity>().unwrap_err()), "an identity is 1 to 255 visible characters"),
+        (
+            Reason::NameInUse {
+                node: "n1".parse().unwrap(),
+                holder: Holder { address: "192.0.2.7".to_owned(), connection: 12 },
+            },
+            "waits to be provisioned on connection 12 from 192.0.2.7",
+        ),
     ];
     let mut labels = Vec::new();
     for (reason, place) in reasons {
@@ -410,6 +460,8 @@ fn a_strangers_token_cannot_forge_a_record() {
     let presented = Presented::by(&request);
     assert_eq!((presented.purpose, presented.token_id.as_str()), ("client", "an id"));
     assert!(!presented.identity.contains('\n') && presented.identity.chars().count() == 128, "{presented:?}");
+    let waiting = Request { name: "n1\n".to_owned(), ..world.request(world.provisioning(&world.issuer)) };
+    assert_eq!(Presented::by(&waiting).identity, "n1\u{fffd}", "which node it claims to be");
     let nothing = Presented::by(&Request { token: None, user: "someone".to_owned(), ..request });
     assert_eq!((nothing.purpose, nothing.identity.as_str()), ("none", "someone"));
 }

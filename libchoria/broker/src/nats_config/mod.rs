@@ -11,7 +11,7 @@ pub use topology::{
     WebSocket,
 };
 
-use crate::departures;
+use crate::{departures, roll_call};
 use names::{Identity, NetworkId};
 use std::fmt;
 use std::path::PathBuf;
@@ -133,6 +133,9 @@ impl NatsConfig {
         writeln!(f, "max_connections: {}", self.max_connections)?;
         writeln!(f, "write_deadline: \"{}ms\"", self.write_deadline.as_millis())?;
         f.write_str("lame_duck_duration: \"30s\"\nlame_duck_grace_period: \"2s\"\nsystem_account: system\n")?;
+        if self.provisioning {
+            writeln!(f, "ping_interval: \"{PING_SECONDS}s\"\nping_max: {PINGS}")?;
+        }
         if let Some(store) = &self.stream_store {
             writeln!(f, "jetstream {{ store_dir: {} }}", quoted_path(store))?;
         }
@@ -166,11 +169,17 @@ impl NatsConfig {
         writeln!(f, "    xkey: {}\n  }}\n}}", quoted(&keys.curve))
     }
 
-    /// The one user that is configured there hears and says nothing else; everybody else asks the callout.
+    /// The one user that is configured there hears what it must and says next to nothing; everybody else asks the
+    /// callout.
     fn write_system_account(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (listener, subject) = (quoted(&self.callout.listener), quoted(departures::SUBJECT));
-        writeln!(f, "  system: {{ users: [ {{ nkey: {listener}, permissions: {{")?;
-        writeln!(f, "    subscribe: {{ allow: [{subject}] }}, publish: {{ deny: [\">\"] }}\n  }} }} ] }}")
+        let mut hears = vec![departures::SUBJECT.to_owned()];
+        let mut says = "deny: [\">\"]".to_owned();
+        if self.provisioning {
+            hears.extend([roll_call::ARRIVALS.to_owned(), roll_call::answers_subject(&self.server_name)]);
+            says = format!("allow: [{}, {}]", quoted(roll_call::QUESTION), quoted(roll_call::KICK));
+        }
+        writeln!(f, "  system: {{ users: [ {{ nkey: {}, permissions: {{", quoted(&self.callout.listener))?;
+        writeln!(f, "    subscribe: {{ allow: [{}] }}, publish: {{ {says} }}\n  }} }} ] }}", quoted_list(&hears))
     }
 
     fn write_callout_account(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -210,6 +219,14 @@ const MAX_CONTROL_LINE: &str = "64KB";
 
 /// The largest message, nats-server's default: written out because tokens must fit twice.
 const MAX_PAYLOAD: &str = "1MB";
+
+/// How often a silent client is asked whether it lives, where nodes wait to be provisioned. A node whose network was cut
+/// comes back while nats-server has its old connection, and its name is free only when that is known to be dead: after
+/// at most `PING_SECONDS` x (`PINGS` + 2). With nats-server's own two minutes it would take eight.
+const PING_SECONDS: u32 = 20;
+
+/// Questions without an answer after which a connection is dead.
+const PINGS: u32 = 2;
 
 /// What the account `choria` gives to the account `provisioning` and takes from it (spec 01 §9).
 const CHORIA_SHARES_WITH_PROVISIONING: &str = r#"    imports: [ { stream: { account: provisioning, subject: "choria.lifecycle.>" } } ]

@@ -7,6 +7,7 @@ mod topology;
 mod trust;
 mod unsupported;
 
+use crate::adapters::{self, AdapterSettings};
 use crate::decision::{Network, Networks, Policy, Provisioning, Secret, System, Trust};
 use crate::front::FrontSettings;
 use crate::streams::StreamSettings;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub(crate) mappings: Vec<(String, String)>,
     pub(crate) streams: Option<StreamSettings>,
     pub(crate) topology: TopologySettings,
+    /// The data adapters.
+    pub(crate) adapters: Vec<AdapterSettings>,
     /// How long nats-server may take to stop.
     pub(crate) stop_patience: Duration,
     pub(crate) debug: bool,
@@ -92,6 +95,7 @@ impl TryFrom<&config::Settings> for Settings {
         let mappings = reader.mappings();
         let listen_address = reader.listen_address();
         let topology = topology::read(&mut reader, &client_advertise);
+        let adapters = adapters::read(&mut reader);
         let Reader { problems, warnings, .. } = reader;
         let (Some(policy), Some(login), true) = (policy, login, problems.is_empty()) else {
             return Err(SettingsError(problems));
@@ -118,6 +122,7 @@ impl TryFrom<&config::Settings> for Settings {
             mappings,
             streams: StreamSettings::read(config),
             topology,
+            adapters,
             stop_patience: stop_patience(config),
             debug: config.get(keys::LOGLEVEL) == Some("debug"),
             warnings,
@@ -126,21 +131,21 @@ impl TryFrom<&config::Settings> for Settings {
 }
 
 /// Reads one configuration and collects what is wrong with it.
-struct Reader<'a> {
-    config: &'a config::Settings,
+pub(crate) struct Reader<'a> {
+    pub(crate) config: &'a config::Settings,
     problems: Vec<String>,
     warnings: Vec<String>,
 }
 
 impl Reader<'_> {
     /// Adds a problem with `key`, naming the place where it was set.
-    fn problem(&mut self, key: &str, rule: impl fmt::Display) {
+    pub(crate) fn problem(&mut self, key: &str, rule: impl fmt::Display) {
         let place = self.config.place(key).map(|place| format!("{place}: ")).unwrap_or_default();
         self.problems.push(format!("{place}{key}: {rule}"));
     }
 
     /// Adds a sentence about `key` to be logged once.
-    fn warn(&mut self, key: &str, rule: impl fmt::Display) {
+    pub(crate) fn warn(&mut self, key: &str, rule: impl fmt::Display) {
         self.warnings.push(format!("{key}: {rule}"));
     }
 

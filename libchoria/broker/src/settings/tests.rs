@@ -29,7 +29,20 @@ fn what_cannot_be_honoured_is_refused() {
     let rows: &[(&[(&str, &str)], &str)] = &[
         (&[("plugin.choria.broker_network", "0")], "plugin.choria.broker_network: every part of the broker is off"),
         (&[("plugin.choria.broker_federation", "1")], "plugin.choria.broker_federation: federation is not supported"),
-        (&[("plugin.choria.adapters", "x")], "plugin.choria.adapters: adapters are not supported"),
+        (
+            &[("plugin.choria.broker_network", "0"), ("plugin.choria.adapters", "x")],
+            "plugin.choria.broker_network: adapters run in a broker that runs its network",
+        ),
+        (&[("plugin.choria.adapters", "x")], "plugin.choria.adapter.x.type: could not determine type for adapter x"),
+        (&[("plugin.choria.adapters", "x")], "plugin.choria.adapter.x.ingest.topic: no ingest topic configured"),
+        (
+            &[("plugin.choria.adapters", "x"), ("plugin.choria.adapter.x.stream.topic", "a.*")],
+            "plugin.choria.adapter.x.stream.topic: the subject to write to has no space, no wildcard",
+        ),
+        (
+            &[("plugin.choria.adapters", "x"), ("plugin.choria.adapter.x.queue_len", "2000000")],
+            "plugin.choria.adapter.x.queue_len: should be a integer number, from 1 to",
+        ),
         (&[("plugin.choria.network.peer_user", "u")], "a user needs plugin.choria.network.peer_password too"),
         (&[("plugin.choria.network.peer_password", "p")], "a password needs plugin.choria.network.peer_user too"),
         (&[("plugin.choria.network.peer_tls", "1")], "peer_tls: brokers that prove themselves need"),
@@ -121,7 +134,7 @@ fn what_cannot_be_honoured_is_refused() {
 #[test]
 fn every_problem_is_named_at_once() {
     let error = read(&[
-        ("plugin.choria.adapters", "x"),
+        ("plugin.choria.network.pprof_port", "6060"),
         ("plugin.security.choria.token_file", ""),
         ("plugin.choria.network.peer_user", "u"),
     ]);

@@ -18,9 +18,6 @@ pub(super) fn check(reader: &mut Reader<'_>) {
         reader.problems.push("TLS cannot be turned off: tokens would cross the network unprotected".to_owned());
     }
 
-    if !config.get(keys::ADAPTERS).is_empty() {
-        refuse(reader, keys::ADAPTERS.name(), "adapters are");
-    }
     if config.get(keys::NETWORK_PPROF_PORT) != 0 {
         refuse(reader, keys::NETWORK_PPROF_PORT.name(), "profiling is");
     }
@@ -28,6 +25,8 @@ pub(super) fn check(reader: &mut Reader<'_>) {
         refuse(reader, keys::BROKER_FEDERATION.name(), "federation is");
     } else if !config.get(keys::BROKER_NETWORK) && config.get(keys::ADAPTERS).is_empty() {
         reader.problem(keys::BROKER_NETWORK.name(), "every part of the broker is off; set it to 1");
+    } else if !config.get(keys::BROKER_NETWORK) {
+        reader.problem(keys::BROKER_NETWORK.name(), "adapters run in a broker that runs its network; set it to 1");
     }
 }
 

@@ -1,6 +1,7 @@
 //! A broker for one test: its own directory, port, issuer and tokens, and a real nats-server.
 
 pub(crate) mod member;
+pub(crate) mod table;
 
 use choria_broker_role::{Broker, Metrics, Running, Settings, Surroundings};
 use network::{ConnectError, Connection, Failure, Login, Options, Role, Scheme, ServerAddress, Servers, UserPassword};
@@ -163,6 +164,25 @@ impl Lab {
         let mut claims = ProvisioningClaims::new("access", HOUR, SystemTime::now(), &mut rand::thread_rng()).unwrap();
         claims.urls = format!("nats://127.0.0.1:{}", self.port);
         claims.sign(&self.issuer).unwrap().into()
+    }
+
+    /// The file of a new authority, and TLS with a certificate that it signed.
+    pub(crate) fn certified(&self) -> (String, network::Tls) {
+        let key = || rcgen::KeyPair::generate().unwrap();
+        let (authority_key, member_key) = (key(), key());
+        let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = authority.self_signed(&authority_key).unwrap();
+        let mut member = rcgen::CertificateParams::new(vec!["n9.example.net".to_owned()]).unwrap();
+        member.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        let member = member.signed_by(&member_key, &authority, &authority_key).unwrap();
+        let file = |name: &str, text: String| {
+            std::fs::write(self.path(name), text).unwrap();
+            self.path(name)
+        };
+        let identity = Some((file("member.pem", member.pem()), file("member.key", member_key.serialize_pem())));
+        let files = network::TlsFiles { trust: network::Trust::Anyone, identity, ..network::TlsFiles::default() };
+        (file("ca.pem", authority.pem()).display().to_string(), network::Tls::new(&files).unwrap())
     }
 
     /// Options of a connection to this lab's broker that gives up after a while.

@@ -5,7 +5,7 @@ mod processes;
 pub(crate) mod traffic;
 
 use client::{Connected, Dialer, Member, Miss};
-use processes::Usage;
+pub(crate) use processes::Usage;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -4,16 +4,16 @@ use std::fs;
 
 /// Usage at one moment.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Usage {
+pub(crate) struct Usage {
     /// Processor time so far, milliseconds.
-    pub(super) cpu_ms: f64,
+    pub(crate) cpu_ms: f64,
     /// Resident memory, KiB.
-    pub(super) rss_kib: f64,
+    pub(crate) rss_kib: f64,
 }
 
 impl Usage {
     /// Of the process `root` and all that descend from it; processes that end meanwhile count nothing.
-    pub(super) fn of(root: u32) -> Self {
+    pub(crate) fn of(root: u32) -> Self {
         let mut family = vec![root];
         let mut next = 0;
         let parents = parents();
