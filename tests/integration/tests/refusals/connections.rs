@@ -3,7 +3,8 @@
 
 use super::Refusal;
 use broker::decision::{
-    Decision, Kind, Networks, Policy, Provisioning, Request, Secret, SignerUnavailable, System, Tls, Trust, decide,
+    Decision, Holder, Kind, Networks, Policy, Provisioning, Reason, Request, Secret, SignerUnavailable, System, Tls,
+    Trust, decide,
 };
 use choria_tests::{Lab, free_port};
 use std::collections::BTreeMap;
@@ -152,6 +153,7 @@ impl World {
             nonce: NONCE.to_owned(),
             tls: Tls::Unverified,
             address: None,
+            name: "n1.example.net".to_owned(),
         }
     }
 }
@@ -240,12 +242,15 @@ fn decisions() -> Vec<Refusal> {
         ("denied-no-provisioning-signer", waiting(&world.issuer, "choria"), signers(true)),
         ("denied-provisioning-signer", waiting(&world.issuer, "choria"), unreadable()),
         ("denied-provisioning-token", waiting(&world.stranger, "choria"), policy()),
+        ("denied-node-name", Request { name: "*".to_owned(), ..waiting(&world.issuer, "choria") }, policy()),
     ];
     let refused = rows.into_iter().map(|(id, request, policy)| match decide(&request, &policy, world.now) {
         Decision::Deny(reason) => Refusal::new(id, "broker::decision::decide", reason),
         Decision::Allow(grant) => panic!("{id}: {grant:?}"),
     });
-    refused.collect()
+    let holder = Holder { address: "192.0.2.7".to_owned(), connection: 12 };
+    let name_in_use = Reason::NameInUse { node: "n1.example.net".parse().expect("a name"), holder };
+    refused.chain([Refusal::new("denied-name-in-use", "broker::decision::Reason", name_in_use)]).collect()
 }
 
 /// A certificate that signed nothing here.
