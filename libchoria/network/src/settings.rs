@@ -122,6 +122,17 @@ impl Tls {
     }
 }
 
+impl Tls {
+    /// TLS towards services that are reached by https, as a client: certificates and CA are those of connections to brokers.
+    /// Where TLS to brokers is switched off, https stays encrypted and nobody is identified.
+    ///
+    /// # Errors
+    /// [`SettingsError`] names the key or file.
+    pub fn for_services(settings: &Settings) -> Result<Self, SettingsError> {
+        if settings.protection().tls { Self::from_settings(settings, Role::Client) } else { Ok(Self::unverified()?) }
+    }
+}
+
 /// The keys that name a provider's files.
 struct ProviderKeys {
     certificate: Key<PathText>,

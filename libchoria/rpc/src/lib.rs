@@ -36,5 +36,5 @@ pub mod suggest;
 pub use body::{InvalidBody, ReplyBody, RequestBody};
 pub use filter_arguments::FilterArguments;
 pub use service::ServiceError;
-pub use signer::ServiceSigner;
+pub use signer::{HttpSigner, HttpSignerError, ServiceSigner, SignerError};
 pub use status::StatusCode;

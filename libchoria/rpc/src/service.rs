@@ -3,6 +3,7 @@
 use crate::client::{Call, Client, Event, NodeReply, Recipients, RequestError};
 use crate::ddl::{UnknownAction, embedded};
 use serde_json::{Map, Value};
+use std::time::Duration;
 
 /// Why a service gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -48,8 +49,21 @@ pub(crate) async fn ask(
     action: &str,
     inputs: Map<String, Value>,
 ) -> Result<Value, ServiceError> {
+    ask_within(client, agent, action, inputs, None).await
+}
+
+/// [`ask`] with another limit than that of the document.
+pub(crate) async fn ask_within(
+    client: &Client,
+    agent: &str,
+    action: &str,
+    inputs: Map<String, Value>,
+    limit: Option<Duration>,
+) -> Result<Value, ServiceError> {
     let ddl = embedded::find(agent).unwrap_or_default();
-    let mut replies = client.request(Call::new(&ddl, ddl.action(action)?, inputs, Recipients::Service)?).await?;
+    let call = Call::new(&ddl, ddl.action(action)?, inputs, Recipients::Service)?;
+    let timeout = limit.unwrap_or(call.timeout);
+    let mut replies = client.request(Call { timeout, ..call }).await?;
     while let Some(event) = replies.next().await {
         match event? {
             Event::Reply(reply) if reply.body.status.is_ok() => return Ok(reply.body.value()),

@@ -2,6 +2,8 @@
 
 mod support;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use choria_rpc::body::ReplyBody;
 use choria_rpc::client::{Client, PingOptions};
 use choria_rpc::ddl::{Library, embedded};
@@ -127,12 +129,12 @@ async fn a_signer_that_refuses_is_named() {
         signing_client(&broker, &[("plugin.choria.security.request_signer.service", "1")]).await.expect("a client");
     let error =
         within("a refusal", client.ping(&Filter::default(), &client.ping_options())).await.expect_err("refused");
-    assert!(error.to_string().contains("aaa_signer#sign of host answered: Request Denied"), "{error}");
+    assert!(error.to_string() == "could not perform request: signing failed: Request Denied", "{error}");
 
     let broker = Broker::start(|_, _| vec![]).await;
-    let url = [("plugin.choria.security.request_signer.url", "https://signer.example.net/choria/v1/sign")];
-    let error = signing_client(&broker, &url).await.expect_err("no HTTP here").to_string();
-    assert!(error.contains("https://signer.example.net/choria/v1/sign"), "{error}");
+    let url = [("plugin.choria.security.request_signer.url", "signer.example.net/choria/v1/sign")];
+    let error = signing_client(&broker, &url).await.expect_err("no URL").to_string();
+    assert!(error.contains("plugin.choria.security.request_signer.url"), "{error}");
 }
 
 async fn ping(client: &Client) {
@@ -150,4 +152,89 @@ fn sign(delegate: &Provider, request: &str) -> String {
         signer: delegate.token().map(str::to_owned),
     };
     String::from_utf8(secure.encode()).expect("text")
+}
+
+#[tokio::test]
+async fn a_service_that_was_restarted_is_asked_again() {
+    let delegate = client_provider("up=delegate");
+    let asked = Arc::new(AtomicUsize::new(0));
+    let broker = Broker::start({
+        let asked = Arc::clone(&asked);
+        move |subject, payload| {
+            // The first question is lost.
+            if !subject.ends_with(".aaa_signer") || asked.fetch_add(1, Ordering::Relaxed) == 0 {
+                return vec![];
+            }
+            let signed = sign(&delegate, body(payload).data["request"].as_str().expect("a request"));
+            vec![host_answer(payload, &ReplyBody::ok("sign", &json!({"secure_request": signed})).expect("a body"))]
+        }
+    })
+    .await;
+    let client =
+        signing_client(&broker, &[("plugin.choria.security.request_signer.service", "1")]).await.expect("a client");
+    within("a ping", ping(&client)).await;
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn requests_are_signed_over_http_or_refused_in_the_known_words() {
+    let delegate = client_provider("up=delegate");
+    let signed = move |question: &Value| {
+        let bytes = BASE64_STANDARD.decode(question["request"].as_str().expect("a request")).expect("base64");
+        let request = String::from_utf8(bytes).expect("text");
+        let own = client_provider("up=tester");
+        assert!(question["token"].is_string());
+        assert_eq!(question["signature"], Value::from(own.sign(request.as_bytes()).expect("a signature").to_hex()));
+        json!({"secure_request": BASE64_STANDARD.encode(sign(&delegate, &request))}).to_string()
+    };
+    type Answer = Box<dyn FnMut(&Value) -> Option<(u16, String)> + Send>;
+    let (good, mut first) = (signed.clone(), true);
+    let other = client_provider("up=delegate");
+    let rows: Vec<(&str, Answer, &str)> = vec![
+        ("signed", Box::new(move |question| Some((200, good(question)))), ""),
+        (
+            "restarted meanwhile",
+            Box::new(move |question| if std::mem::take(&mut first) { None } else { Some((200, signed(question))) }),
+            "",
+        ),
+        (
+            "refused",
+            Box::new(|_| Some((200, "{\"error\":\"Request denied\"}".to_owned()))),
+            "could not perform request: error from remote signer: Request denied",
+        ),
+        ("not found", Box::new(|_| Some((404, String::new()))), "could not perform remote signing request"),
+        ("empty", Box::new(|_| Some((200, "{}".to_owned()))), "it holds no secure_request"),
+        ("garbage", Box::new(|_| Some((200, "<html>".to_owned()))), "is none of an AAA service"),
+        ("no base64", Box::new(|_| Some((200, "{\"secure_request\":\"?\"}".to_owned()))), "is none of an AAA service"),
+        (
+            "another request",
+            Box::new(move |question| {
+                let bytes = BASE64_STANDARD.decode(question["request"].as_str().expect("a request")).expect("base64");
+                let mut request = protocol::Request::parse(&bytes).expect("a request");
+                request.payload = b"something else".to_vec();
+                let text = String::from_utf8(request.encode()).expect("text");
+                Some((200, json!({"secure_request": BASE64_STANDARD.encode(sign(&other, &text))}).to_string()))
+            }),
+            "changed the message of the request",
+        ),
+    ];
+    for (name, answer, expected) in rows {
+        let broker = Broker::start(|_, _| vec![]).await;
+        let url = support::http::serve(answer).await;
+        let lines = [
+            ("plugin.security.provider", "choria"),
+            ("plugin.choria.security.request_signer.url", &format!("{url}/choria/v1/sign")),
+        ];
+        let client = signing_client(&broker, &lines).await.expect("a client");
+        let options = PingOptions { timeout: Duration::from_millis(1), ..client.ping_options() };
+        let result = within(name, client.ping(&Filter::default(), &options)).await;
+        match (result, expected) {
+            (Ok(_), "") => {}
+            (Err(error), expected) if !expected.is_empty() => {
+                assert!(error.to_string().contains(expected), "{name}: {error}");
+                assert_eq!(broker.subjects(), Vec::<String>::new(), "{name}: nothing is sent");
+            }
+            (result, _) => panic!("{name}: {:?}", result.map(drop)),
+        }
+    }
 }

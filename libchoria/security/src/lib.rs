@@ -32,7 +32,7 @@ pub use credentials::{Credentials, CredentialsError};
 pub use delegator::{Delegator, DelegatorError};
 pub use provider::{Parts, Provider, Trust};
 pub use rejection::{Holder, Rejection};
-pub use setup::{Role, SetupError, SetupErrors, trust_roots};
+pub use setup::{Remedy, Role, SetupError, SetupErrors, trust_roots};
 pub use signer::{AAA_SIGNER_AGENT, LocalSigner, Sealed, SignError, Signer};
 pub use trust::TrustedTokens;
 pub use verify::{Verification, Verified};

@@ -8,6 +8,7 @@ use names::{Identity, InvalidName};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -78,12 +79,22 @@ pub enum SetupError {
         found: Purpose,
     },
     /// The token of a client cannot be used any more.
-    #[error("the token in {} expired on {when}: obtain a new one", .path.display())]
+    #[error("the token in {} expired at {when}: {}", .path.display(), remedy.sentence())]
     Expired {
         /// The token file.
         path: PathBuf,
         /// When it expired, RFC 3339.
         when: String,
+        /// Where a new one comes from.
+        remedy: Remedy,
+    },
+    /// Nobody has logged in on this machine.
+    #[error("there is no {what} in {}: run `choria login`", .path.display())]
+    NotLoggedIn {
+        /// `token` or `seed`.
+        what: &'static str,
+        /// The file that is missing.
+        path: PathBuf,
     },
     /// The token has no time at which it expires, which brokers refuse.
     #[error("the token in {} never expires, which brokers refuse: obtain one with an expiry", .path.display())]
@@ -134,6 +145,28 @@ pub enum SetupError {
     },
 }
 
+/// Where a client's token comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Remedy {
+    /// From an AAA service: `plugin.login.aaasvc.login.url` is set.
+    Login,
+    /// From whoever issues tokens.
+    Issuer,
+}
+
+impl Remedy {
+    fn of(settings: &Settings) -> Self {
+        if settings.get(keys::LOGIN_AAASVC_LOGIN_URL).is_empty() { Self::Issuer } else { Self::Login }
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Login => "run `choria login`",
+            Self::Issuer => "obtain a new one",
+        }
+    }
+}
+
 /// How far a token's times and this machine's clock may differ (spec 02 §10).
 const LEEWAY: Duration = Duration::from_secs(5);
 
@@ -152,9 +185,9 @@ impl Parts {
         let protection = settings.protection();
         let has_files = settings.get(keys::SECURITY_CHORIA_TOKEN_FILE).is_some();
         let credentials =
-            if protection.signed_messages || has_files { credentials(settings, &mut errors) } else { None };
+            if protection.signed_messages || has_files { credentials(settings, role, &mut errors) } else { None };
         if let (Some((path, credentials)), Some(identity)) = (&credentials, &identity) {
-            errors.extend(check_credentials(path, credentials, identity, role, now));
+            errors.extend(check_credentials(path, credentials, identity, role, now, Remedy::of(settings)));
         }
         let roots = keep(&mut errors, trust_roots(settings)).flatten();
         let trust = match roots {
@@ -271,14 +304,24 @@ fn identity(settings: &Settings, role: Role) -> Result<Identity, SetupErrors> {
 }
 
 /// Token and seed with the path of the token.
-fn credentials(settings: &Settings, errors: &mut Vec<SetupError>) -> Option<(PathBuf, Credentials)> {
+fn credentials(settings: &Settings, role: Role, errors: &mut Vec<SetupError>) -> Option<(PathBuf, Credentials)> {
     let token_key = keys::SECURITY_CHORIA_TOKEN_FILE;
     let seed_key = keys::SECURITY_CHORIA_SEED_FILE;
     let token_path = keep(errors, path(settings, token_key, SetupError::NoTokenFile));
     let seed_path = keep(errors, path(settings, seed_key, SetupError::NoSeedFile));
-    let file = |key: Key<PathText>| move |error| SetupErrors::from(SetupError::File { key: key.name(), error });
-    let token = token_path.as_deref().and_then(|path| keep(errors, read_token(path).map_err(file(token_key))));
-    let seed = seed_path.as_deref().and_then(|path| keep(errors, Seed::read(path).map_err(file(seed_key))));
+    let logs_in = role == Role::Client && Remedy::of(settings) == Remedy::Login;
+    let file = |what: &'static str, key: Key<PathText>| {
+        move |error| {
+            SetupErrors::from(match error {
+                KeyError::Read { path, source } if logs_in && source.kind() == ErrorKind::NotFound => {
+                    SetupError::NotLoggedIn { what, path }
+                }
+                error => SetupError::File { key: key.name(), error },
+            })
+        }
+    };
+    let token = token_path.as_deref().and_then(|path| keep(errors, read_token(path).map_err(file("token", token_key))));
+    let seed = seed_path.as_deref().and_then(|path| keep(errors, Seed::read(path).map_err(file("seed", seed_key))));
     let (path, seed_path, token, seed) = (token_path?, seed_path?, token?, seed?);
     match Credentials::new(&token, seed) {
         Ok(credentials) => Some((path, credentials)),
@@ -296,6 +339,7 @@ fn check_credentials(
     identity: &Identity,
     role: Role,
     now: SystemTime,
+    remedy: Remedy,
 ) -> Vec<SetupError> {
     let path = || path.to_owned();
     let mut errors = Vec::new();
@@ -311,7 +355,7 @@ fn check_credentials(
         None => errors.push(SetupError::NoExpiry { path: path() }),
         // A server waits for a new token, which its connection reads before each attempt, and says so.
         Some(expiry) if role == Role::Client && later(now, expiry) => {
-            errors.push(SetupError::Expired { path: path(), when: rfc3339(expiry) });
+            errors.push(SetupError::Expired { path: path(), when: rfc3339(expiry), remedy });
         }
         Some(_) => {}
     }

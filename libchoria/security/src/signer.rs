@@ -67,7 +67,7 @@ pub enum SignError {
         caller: String,
     },
     /// The remote signer refused or could not be asked.
-    #[error("error from remote signer: {0}")]
+    #[error("{0}")]
     Remote(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The remote signer answered with something that is no secure request.
     #[error("the remote signer did not answer with a secure request")]
@@ -83,6 +83,9 @@ pub enum SignError {
         /// Id of the request it signed.
         answer: String,
     },
+    /// The remote signer signed something else in its place.
+    #[error("the remote signer changed the {0} of the request it was asked to sign")]
+    Altered(&'static str),
 }
 
 /// Signs with the seed of this process.
@@ -154,8 +157,27 @@ impl Sealed {
         if signed.id != request.id {
             return Err(SignError::OtherRequest { request: request.id.to_string(), answer: signed.id.to_string() });
         }
+        check_unaltered(request, &signed)?;
         provider.token().ok_or(SignError::NoCredentials)?.clone_into(&mut secure.caller);
         Ok(Self::new(&secure))
+    }
+}
+
+/// A signer sets the caller and writes the request anew; everything else must be what was asked for.
+fn check_unaltered(request: &Request, signed: &Request) -> Result<(), SignError> {
+    // Read back, since a message may lose what a value in memory has.
+    let asked = Request::parse(&request.encode()).map_err(SignError::Invalid)?;
+    let parts = [
+        ("agent", asked.agent == signed.agent),
+        ("collective", asked.collective == signed.collective),
+        ("sender", asked.sender == signed.sender),
+        ("time", asked.time == signed.time && asked.ttl == signed.ttl),
+        ("filter", asked.filter == signed.filter),
+        ("message", asked.payload == signed.payload),
+    ];
+    match parts.into_iter().find(|(_, same)| !same) {
+        Some((part, _)) => Err(SignError::Altered(part)),
+        None => Ok(()),
     }
 }
 

@@ -76,6 +76,7 @@ fn each_mistake_has_its_sentence() {
     let trust = [(NAMES, "choria"), (KEY, issuer.as_str())];
     let server_files = [(TOKEN, "server.jwt"), (SEED, "server.seed")];
     let alice = [(TOKEN, "alice.jwt"), (SEED, "alice.seed")];
+    let login = [("plugin.login.aaasvc.login.url", "https://aaa.example.net/choria/v1/login")];
     let with = |token: &'static str| vec![(TOKEN, token), (SEED, "alice.seed")];
     let server = |more: &[(&'static str, &'static str)]| [&trust[..], &server_files[..], more].concat();
     let rows = [
@@ -86,7 +87,18 @@ fn each_mistake_has_its_sentence() {
         (Role::Client, vec![(TOKEN, "alice.jwt"), (SEED, "garbage.jwt")], "plugin.security.choria.seed_file"),
         (Role::Client, vec![(TOKEN, "alice.jwt"), (SEED, "server.seed")], "the seed does not belong to it"),
         (Role::Client, vec![(TOKEN, "alice.jwt"), (SEED, "server.seed")], "server.seed: the seed"),
-        (Role::Client, with("expired.jwt"), "expired on 2023-11-13T22:13:20Z: obtain a new one"),
+        (Role::Client, with("expired.jwt"), "expired at 2023-11-13T22:13:20Z: obtain a new one"),
+        (
+            Role::Client,
+            [&with("expired.jwt")[..], &login].concat(),
+            "expired at 2023-11-13T22:13:20Z: run `choria login`",
+        ),
+        (Role::Client, [&with("missing.jwt")[..], &login].concat(), "missing.jwt: run `choria login`"),
+        (
+            Role::Client,
+            [&[(TOKEN, "alice.jwt"), (SEED, "no.seed")][..], &login].concat(),
+            "no.seed: run `choria login`",
+        ),
         (Role::Client, with("early.jwt"), "is valid from 2023-11-15T22:13:20Z"),
         (Role::Client, with("eternal.jwt"), "never expires"),
         (Role::Server, [&trust[..], &alice[..]].concat(), "is a client token: a server needs a server token"),

@@ -20,7 +20,7 @@ keys! {
         .default("false");
 
     LOGIN_AAASVC_LOGIN_URL: CommaList = key("plugin.login.aaasvc.login.url",
-        "Addresses that `choria login` tries in order.")
+        "Addresses where `choria login` logs in: one chosen at random, the others when it cannot be reached.")
         .url("https://choria-io.github.io/aaasvc/");
 
     SECURITY_CIPHER_SUITES: CommaList = key("plugin.security.cipher_suites",
@@ -69,7 +69,8 @@ keys! {
         .url("https://github.com/choria-io/aaasvc");
 
     SECURITY_REQUEST_SIGNER_URL: Text = key("plugin.choria.security.request_signer.url",
-        "Address of the HTTP service that signs requests.")
+        "Address of the HTTP service that signs requests, as `https://HOST:8443/choria/v1/sign`. Its certificate is \
+         checked where a CA is configured.")
         .url("https://choria-io.github.io/aaasvc/");
 
     SECURITY_REQUEST_SIGNER_SERVICE: Boolean = key("plugin.choria.security.request_signer.service",

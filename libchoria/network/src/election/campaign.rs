@@ -153,13 +153,15 @@ mod tests {
     use super::*;
     use crate::backoff::TWENTY_SECONDS;
 
+    type Written = Result<u64, WriteError>;
+
     const MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
     fn victory_needs_two_writes_and_any_failure_ends_it() {
         let now = Instant::now();
         let lost = || Err(WriteError::NoAnswer("timed out".to_owned()));
-        let rows: &[(&str, Vec<Result<u64, WriteError>>, Standing, Move)] = &[
+        let rows: &[(&str, Vec<Written>, Standing, Move)] = &[
             ("at the start", vec![], Standing::Candidate, Move::Create),
             ("held by another", vec![Err(WriteError::Held)], Standing::Candidate, Move::Create),
             ("created", vec![Ok(7)], Standing::Candidate, Move::Renew(7)),
@@ -182,7 +184,7 @@ mod tests {
     #[test]
     fn waits_follow_the_age_limit_or_the_table() {
         let table = Pace::Backoff(TWENTY_SECONDS);
-        let rows: &[(&str, Pace, u64, Vec<Result<u64, WriteError>>, u64)] = &[
+        let rows: &[(&str, Pace, u64, Vec<Written>, u64)] = &[
             // pace, age limit in ms, outcomes, wait in ms at chance 0.5
             ("a minute", Pace::Ttl, 60_000, vec![], 45_000),
             ("an hour", Pace::Ttl, 3_600_000, vec![], 2_700_000),

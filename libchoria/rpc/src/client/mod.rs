@@ -22,10 +22,11 @@ pub use answer::{InvalidReply, NodeReply};
 pub use pings::{PingOptions, Pings, Pong};
 pub use replies::{Event, Replies};
 
+use crate::RequestBody;
 use crate::ddl::{Action, AgentDdl};
 use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::{RequestBody, ServiceSigner};
+use crate::signer::{HttpSigner, HttpSignerError, ServiceSigner};
 use config::{Settings, keys};
 use names::{AgentName, Collective, Identity, InvalidName, RequestId};
 use network::{Connection, PublishError, SubscribeError};
@@ -96,16 +97,11 @@ pub enum RequestError {
         "requests without filters have been disabled (plugin.choria.require_client_filter): use a filter such as -I, -F or -C"
     )]
     FilterRequired,
-    /// Requests shall be signed by an AAA service that is asked over HTTP.
-    #[error(
-        "requests cannot be signed by {url} (plugin.choria.security.request_signer.url): signing over HTTP is not available in this program, use plugin.choria.security.request_signer.service"
-    )]
-    SignerUrl {
-        /// The address configured.
-        url: String,
-    },
+    /// Requests shall be signed by an AAA service that cannot be asked over HTTP as configured.
+    #[error("requests cannot be signed: {0}")]
+    Signer(#[from] HttpSignerError),
     /// The request could not be signed.
-    #[error("could not sign the request: {0}")]
+    #[error("could not perform request: {0}")]
     Sign(#[from] SignError),
     /// The answers cannot be listened for.
     #[error("could not listen for replies: {0}")]
@@ -143,10 +139,11 @@ impl Client {
     }
 
     /// A client in the name of `provider` with the signer that the configuration asks for: the AAA service on the same
-    /// network (`plugin.choria.security.request_signer.service`), else the own seed (spec 02 §13).
+    /// network (`plugin.choria.security.request_signer.service`), else the one at an address
+    /// (`plugin.choria.security.request_signer.url`), else the own seed (spec 02 §13).
     ///
     /// # Errors
-    /// [`RequestError::SignerUrl`]: signing over HTTP is asked for, which this client does not do.
+    /// [`RequestError::Signer`]: signing over HTTP is asked for and its address or TLS files are no good.
     pub fn from_settings(
         connection: Connection,
         provider: Provider,
@@ -157,8 +154,8 @@ impl Client {
             let signer = Arc::new(ServiceSigner::new(provider.clone(), local));
             return Ok(Self::new(connection, provider, signer, settings));
         }
-        match settings.get(keys::SECURITY_REQUEST_SIGNER_URL) {
-            Some(url) => Err(RequestError::SignerUrl { url: url.to_owned() }),
+        match HttpSigner::configured(&provider, settings)? {
+            Some(signer) => Ok(Self::new(connection, provider, Arc::new(signer), settings)),
             None => Ok(local),
         }
     }

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test binary uses its own part
 
 pub(crate) mod broker;
+pub(crate) mod http;
 
 use choria_rpc::StatusCode;
 use choria_rpc::body::{ReplyBody, RequestBody};
