@@ -20,7 +20,7 @@ impl Campaigns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn keep(&self, counts: Arc<Counts>) {
+    pub(crate) fn keep(&self, counts: Arc<Counts>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(counts);
     }
 }

@@ -70,3 +70,66 @@ impl Exporter {
         scrape.gauge("choria_election_interval_seconds", "The wait after the last campaign", &labels, seconds);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use daemon::metrics::Exporter as _;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    fn exporter(counts: Counts) -> Exporter {
+        Exporter {
+            counts: Arc::new(counts),
+            live: Arc::default(),
+            campaigns: Arc::default(),
+            connector: Arc::default(),
+            site: "testing".to_owned(),
+            identity: "p1".to_owned(),
+            leader_election: true,
+        }
+    }
+
+    async fn scrape(exporter: &Exporter) -> String {
+        let mut scrape = Scrape::default();
+        exporter.export(&mut scrape).await;
+        String::from_utf8(scrape.encode()).expect("UTF-8")
+    }
+
+    #[tokio::test]
+    async fn every_metric_is_explained_and_every_explained_one_is_exported() {
+        let exporter = exporter(Counts::default());
+        exporter.campaigns.keep(Arc::default());
+        let text = scrape(&exporter).await;
+        let ours = |name: &str| name.starts_with("choria_provisioner_") || name.starts_with("choria_election_");
+        let lines = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        let exported: BTreeMap<&str, &str> = lines.filter(|(name, _)| ours(name)).collect();
+
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../daemons/monitoring/README.md");
+        let readme = std::fs::read_to_string(path).expect("the table of metrics");
+        let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        let rows = rows.filter_map(|(name, rest)| Some((name, rest.split_once(" | ")?.0)));
+        let explained: BTreeMap<&str, &str> = rows.filter(|(name, _)| ours(name)).collect();
+        assert_eq!(exported, explained);
+    }
+
+    #[tokio::test]
+    async fn values_are_those_of_the_counts() {
+        let counts = Counts::default();
+        counts.add(Counter::Provisioned);
+        counts.add_call(Ask::Jwt, std::time::Duration::from_millis(250));
+        let exporter = exporter(counts);
+        exporter.live.set(3, 2, 9);
+        let text = scrape(&exporter).await;
+        for line in [
+            "choria_provisioner_provisioned{site=\"testing\"} 1",
+            "choria_provisioner_rpc_time_sum{rpc=\"choria_provision#jwt\",site=\"testing\"} 0.25",
+            "choria_provisioner_work_queue_entries{site=\"testing\"} 3",
+            "choria_provisioner_busy_workers{site=\"testing\"} 2",
+            "choria_provisioner_waiting_nodes{site=\"testing\"} 9",
+            "choria_election_leader{election=\"provisioner\",identity=\"p1\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is not in:\n{text}");
+        }
+    }
+}

@@ -5,8 +5,8 @@ use super::more::{More, SERVICE_ENVIRONMENT};
 use clap::{Arg, ArgAction, Command};
 
 /// Every daemon with what stands behind its options.
-pub(super) fn all() -> [(Command, More); 2] {
-    [(broker(), BROKER), (server(), SERVER)]
+pub(super) fn all() -> [(Command, More); 3] {
+    [(broker(), BROKER), (server(), SERVER), (provisioner(), PROVISIONER)]
 }
 
 fn broker() -> Command {
@@ -36,7 +36,32 @@ fn server() -> Command {
     .arg(flag("service-host").help("Host only agents that are services"))
 }
 
-/// What both have.
+fn provisioner() -> Command {
+    daemon(
+        "choria-provisioner",
+        "Gives servers without configuration theirs, as the site's helper decides",
+        "/etc/choria-provisioner/choria-provisioner.yaml",
+    )
+    .long_about(
+        "Gives servers without configuration theirs, as the site's helper decides\n\nThe provisioner finds servers that \
+             have nothing but a provisioning token, asks a program of the site what they shall be, signs a token for each \
+             and sends all of it to them. Several provisioners may run: with leader_election one of them works.",
+    )
+    .arg(
+        Arg::new("command")
+            .value_name("COMMAND")
+            .help("The word `run`, the only command and the default"),
+    )
+    .arg(
+        Arg::new("choria-config")
+            .long("choria-config")
+            .value_name("FILE")
+            .help("Choria configuration file; searched for as the choria command does unless given"),
+    )
+    .arg(flag("no-debug").help("Log as the configuration file says, whatever an earlier --debug says"))
+}
+
+/// What all have.
 fn daemon(name: &'static str, about: &'static str, config: &'static str) -> Command {
     Command::new(name)
         .version(env!("CARGO_PKG_VERSION"))
@@ -106,4 +131,32 @@ const SERVER: More = More {
         ),
     ],
     see_also: &["choria(1)", "choria-tool-status(1)", "choria-broker(8)", "choria.conf(5)", "systemctl(1)"],
+};
+
+const PROVISIONER: More = More {
+    environment: SERVICE_ENVIRONMENT,
+    files: &[
+        (
+            "/etc/choria-provisioner/choria-provisioner.yaml",
+            "The provisioner's own configuration, YAML or JSON; \
+             its comments explain each key.",
+        ),
+        (
+            "/etc/choria-provisioner/choria.cfg",
+            "The Choria configuration: brokers, token and seed, see `choria.conf`(5).",
+        ),
+        ("/usr/share/doc/choria-provisioner/helpers", "Sample helpers in shell and Python."),
+    ],
+    examples: &[
+        (
+            "Try a configuration in a terminal:",
+            "choria-provisioner --debug --config choria-provisioner.yaml --choria-config choria.cfg",
+        ),
+        (
+            "Make the token and the seed that it needs, with the organization's seed:",
+            "choria jwt keys signer.seed signer.public\nchoria jwt client signer.jwt provisioner_signer issuer.seed \\\n  --public-key $(cat signer.public) --server-provisioner --issuer --validity 365d",
+        ),
+        ("Start it at boot:", "systemctl enable --now choria-provisioner"),
+    ],
+    see_also: &["choria(1)", "choria-server(8)", "choria-broker(8)", "choria.conf(5)", "systemctl(1)"],
 };

@@ -114,3 +114,25 @@ fn the_log_goes_where_the_file_says() {
         assert_eq!(settings.logging.destination, expected, "{line}");
     }
 }
+
+#[test]
+fn the_shipped_file_is_valid_and_speaks_of_every_key() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../daemons/choria-provisioner/choria-provisioner.yaml");
+    let text = std::fs::read_to_string(&path).expect("the shipped file");
+    let settings = Settings::parse(&path, &text).expect("a valid file");
+    assert!(settings.warnings.iter().all(|warning| warning.contains("cannot read") || warning.contains("cannot be read")));
+    let retired = ["broker_port", "rego_policy", "management"];
+    for key in KEYS.iter().filter(|key| !retired.contains(key)) {
+        let is_there = |line: &str| line.trim_start_matches('#').starts_with(&format!("{key}:"));
+        assert!(text.lines().any(is_there), "{key} is not in the shipped file");
+    }
+    // What is commented out is valid as well.
+    let all: String = text.lines().map(|line| format!("{}\n", uncommented(line))).collect();
+    let all = Settings::parse(&path, &all).expect("a valid file with everything in it");
+    assert_eq!((all.workers, all.helper_limit, all.node_limit), (4, HELPER_LIMIT, NODE_LIMIT));
+}
+
+/// A setting that is commented out has no space behind the `#`.
+fn uncommented(line: &str) -> &str {
+    line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line)
+}
