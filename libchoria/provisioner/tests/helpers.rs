@@ -81,6 +81,18 @@ async fn samples_are_not_misled_by_what_nodes_say() {
 }
 
 #[tokio::test]
+async fn samples_leave_out_what_is_set_to_nothing() {
+    for sample in SAMPLES {
+        let settings = [ISSUER, ("AUTHORIZATION", ""), ("PLUGIN_SIGNER", "")];
+        let output = helper(sample, &settings).run(&recording(0, "stdin")).await.expect(sample);
+        let answer: Value = serde_json::from_slice(&output).expect(sample);
+        for key in ["rpcauthorization", "rpcauthprovider", "plugin.machines.key"] {
+            assert!(answer["configuration"].get(key).is_none(), "{sample} sets {key}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn samples_without_their_settings_say_so() {
     for sample in SAMPLES {
         let error = helper(sample, &[]).run(&recording(0, "stdin")).await.expect_err(sample).to_string();

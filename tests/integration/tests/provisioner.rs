@@ -187,7 +187,13 @@ fn mistakes_in_both_files_are_told_at_once() {
     let output = lab.start("choria-provisioner", &["--config", "p.yaml", "--choria-config", "p.cfg"]).output();
     output.failed(
         1,
-        &["workers: must be a whole number", "interval: 5s is too small", "helper: is not set", "jwt_signing_key: is not set", "ttl"],
+        &[
+            "workers: must be a whole number",
+            "interval: 5s is too small",
+            "helper: is not set",
+            "jwt_signing_key: is not set",
+            "ttl",
+        ],
     );
     let output = lab.start("choria-provisioner", &["--config", "nothing.yaml"]).output();
     output.failed(1, &["nothing.yaml", "cannot be read", "--config"]);

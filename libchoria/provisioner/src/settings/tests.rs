@@ -120,7 +120,9 @@ fn the_shipped_file_is_valid_and_speaks_of_every_key() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../daemons/choria-provisioner/choria-provisioner.yaml");
     let text = std::fs::read_to_string(&path).expect("the shipped file");
     let settings = Settings::parse(&path, &text).expect("a valid file");
-    assert!(settings.warnings.iter().all(|warning| warning.contains("cannot read") || warning.contains("cannot be read")));
+    assert!(
+        settings.warnings.iter().all(|warning| warning.contains("cannot read") || warning.contains("cannot be read"))
+    );
     let retired = ["broker_port", "rego_policy", "management"];
     for key in KEYS.iter().filter(|key| !retired.contains(key)) {
         let is_there = |line: &str| line.trim_start_matches('#').starts_with(&format!("{key}:"));
