@@ -4,6 +4,7 @@ use crate::admit::Admitted;
 use crate::agent::{Agent, Metadata, Unanswered};
 use crate::authorize::{Authorized, Call, Denied};
 use crate::node::Node;
+use crate::policy::shown;
 use crate::stats::Counter;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -37,7 +38,7 @@ impl<T: Actions> Agent for Rpc<T> {
 
     fn handle(&self, admitted: Admitted, node: Arc<Node>) -> BoxFuture<'_, Result<Vec<u8>, Unanswered>> {
         async move {
-            let reply = match self.prepare(admitted, &node) {
+            let reply = match self.prepare(admitted, &node).await {
                 Ok(call) => self.0.run(call, node).await,
                 Err(reply) => reply,
             };
@@ -49,7 +50,7 @@ impl<T: Actions> Agent for Rpc<T> {
 
 impl<T: Actions> Rpc<T> {
     /// The call to run, or the reply that says why there is none.
-    fn prepare(&self, admitted: Admitted, node: &Node) -> Result<Authorized, ReplyBody> {
+    async fn prepare(&self, admitted: Admitted, node: &Node) -> Result<Authorized, ReplyBody> {
         let name = &self.metadata().name;
         let body = RequestBody::parse(&admitted.request().body()).map_err(|error| {
             let text = format!(
@@ -62,15 +63,39 @@ impl<T: Actions> Rpc<T> {
             let text = format!("Unknown action {action} for agent {name}");
             return Err(ReplyBody::failure(&action, StatusCode::UnknownAction, text));
         }
-        let call = node.authorization.authorize(name, Call { admitted, body }).map_err(|denied| {
-            node.stats.count(Counter::Denied);
-            tracing::warn!("{denied}");
-            ReplyBody::failure(&action, StatusCode::Aborted, Denied::REPLY)
-        })?;
+        let call = match node.authorization.authorize(name, Call { admitted, body }, node).await {
+            Ok(call) => call,
+            Err(denied) => {
+                refuse(&denied, node);
+                return Err(ReplyBody::failure(&action, StatusCode::Aborted, Denied::REPLY));
+            }
+        };
         if node.audit.as_ref().is_some_and(|audit| !audit.write(name.as_str(), &call, SystemTime::now())) {
             node.stats.count(Counter::Unaudited);
         }
         Ok(call)
+    }
+}
+
+/// Counts, logs and audits a call that is not carried out.
+fn refuse(denied: &Denied, node: &Node) {
+    node.stats.count(Counter::Denied);
+    if denied.is_fault() {
+        node.stats.count(Counter::PolicyFaults);
+    }
+    let request = denied.call().admitted.request();
+    tracing::warn!(
+        event = "call_denied",
+        request = %request.id,
+        caller = %request.caller,
+        sender = %request.sender,
+        agent = %denied.agent(),
+        action = %shown(&denied.call().body.action),
+        reason = denied.reason(),
+        "{denied}"
+    );
+    if node.audit.as_ref().is_some_and(|audit| !audit.write_denied(denied, SystemTime::now())) {
+        node.stats.count(Counter::Unaudited);
     }
 }
 

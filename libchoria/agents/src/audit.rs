@@ -1,9 +1,12 @@
-//! The RPC audit log: one JSON line for each request that is about to be carried out (spec 03b §10).
+//! The RPC audit log: one JSON line for each request that is about to be carried out (spec 03b §10), and, which is our
+//! own, one for each that was denied. The line of a denial has no key `action`: what reads the lines of the original takes
+//! none for a call that was carried out. It holds nothing a stranger could fill a disk with.
 //!
 //! The file is opened for every line, so that it may be moved away or cut at any time. A line that cannot be written is
 //! counted and logged; the request is served all the same, as in the original.
 
-use crate::authorize::Authorized;
+use crate::authorize::{Authorized, Denied};
+use crate::policy::shown;
 use config::{Settings, keys};
 use nix::unistd::{Gid, Group, fchown, geteuid};
 use serde::Serialize;
@@ -23,6 +26,7 @@ pub struct Audit {
     file: PathBuf,
     mode: u32,
     group: Option<String>,
+    log_denied: bool,
     failures: AtomicU64,
 }
 
@@ -50,6 +54,19 @@ struct Line<'a> {
     data: &'a Value,
 }
 
+/// The line of a denial, keys in this order.
+#[derive(Serialize)]
+struct DeniedLine<'a> {
+    timestamp: String,
+    request_id: &'a str,
+    request_time: u64,
+    caller: &'a str,
+    sender: &'a str,
+    agent: &'a str,
+    denied_action: String,
+    reason: &'a str,
+}
+
 impl Audit {
     /// What `rpcaudit` and `plugin.rpcaudit.*` say; `None` when there is to be no audit.
     ///
@@ -64,7 +81,8 @@ impl Audit {
         let digits = text.strip_prefix("0o").unwrap_or(text);
         let mode = u32::from_str_radix(digits, 8).map_err(|_| AuditError::Mode(text.to_owned()))?;
         let group = settings.get(keys::RPCAUDIT_LOGFILE_GROUP).filter(|group| !group.is_empty()).map(str::to_owned);
-        Ok(Some(Self { file, mode, group, failures: AtomicU64::new(0) }))
+        let log_denied = settings.get(keys::RPCAUDIT_LOG_DENIED);
+        Ok(Some(Self { file, mode, group, log_denied, failures: AtomicU64::new(0) }))
     }
 
     /// The file that lines are appended to.
@@ -76,13 +94,26 @@ impl Audit {
     /// Writes the line of `call` to `agent`; `false`: it could not be written, which is logged, the first failures and
     /// then ever fewer.
     pub(crate) fn write(&self, agent: &str, call: &Authorized, now: SystemTime) -> bool {
-        let Err(error) = self.append(&line(agent, call, now)) else { return true };
+        self.put(&line(agent, call, now), call.admitted().request().id.as_str(), "the request is served without it")
+    }
+
+    /// The same for a call that is not carried out, unless the audit holds none of those.
+    pub(crate) fn write_denied(&self, denied: &Denied, now: SystemTime) -> bool {
+        !self.log_denied
+            || self.put(
+                &denied_line(denied, now),
+                denied.call().admitted.request().id.as_str(),
+                "the call is denied all the same",
+            )
+    }
+
+    fn put(&self, line: &[u8], request: &str, consequence: &str) -> bool {
+        let Err(error) = self.append(line) else { return true };
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         if failures.is_power_of_two() {
-            let request = &call.admitted().request().id;
             tracing::error!(
                 file = %self.file.display(), failures, %request,
-                "an audit line was not written, the request is served without it: {error}; see plugin.rpcaudit.logfile"
+                "an audit line was not written, {consequence}: {error}; see plugin.rpcaudit.logfile"
             );
         }
         false
@@ -110,8 +141,26 @@ fn line(agent: &str, call: &Authorized, now: SystemTime) -> Vec<u8> {
         action: call.action(),
         data: &call.body().data,
     };
+    written(&line)
+}
+
+fn denied_line(denied: &Denied, now: SystemTime) -> Vec<u8> {
+    let request = denied.call().admitted.request();
+    written(&DeniedLine {
+        timestamp: timestamp(now),
+        request_id: request.id.as_str(),
+        request_time: request.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs(),
+        caller: request.caller.as_str(),
+        sender: request.sender.as_str(),
+        agent: denied.agent().as_str(),
+        denied_action: shown(&denied.call().body.action),
+        reason: denied.reason(),
+    })
+}
+
+fn written(line: &impl Serialize) -> Vec<u8> {
     // Texts, numbers and JSON values always have a JSON form.
-    let mut text = escape(&serde_json::to_string(&line).unwrap_or_default()).into_bytes();
+    let mut text = escape(&serde_json::to_string(line).unwrap_or_default()).into_bytes();
     text.push(b'\n');
     text
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `admit` | [`Candidate`] → [`Admitted`] or a [`Refusal`]: pure, with the node and the time as arguments (spec 02 §9) |
 //! | `replay` | [`Replays`]: a request is served once |
-//! | `authorize` | [`Authorized`], the only thing an action accepts (spec 03b §9) |
+//! | [`authorize`] | [`Authorized`], the only thing an action accepts (spec 03b §9) |
 //! | [`policy`] | what an administrator's rules say: pure, shared with the AAA service (spec 03b §9, 07 §9) |
 //! | `audit` | [`Audit`], the RPC audit log (spec 03b §10) |
 //! | `agent`, `action` | [`Agent`], and [`Rpc`] for agents that speak RPC |
@@ -28,7 +28,7 @@ mod admit;
 mod agent;
 mod announcer;
 mod audit;
-mod authorize;
+pub mod authorize;
 pub mod builtin;
 mod data;
 mod host;

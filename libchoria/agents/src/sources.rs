@@ -91,7 +91,7 @@ impl<T: Default> Default for Cached<T> {
 
 /// What changes when a file is replaced or rewritten.
 #[derive(Debug, Eq, PartialEq)]
-struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -100,15 +100,25 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let data = std::fs::metadata(path).ok()?;
-        Some(Self {
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        Some(Self::from(&std::fs::metadata(path).ok()?))
+    }
+
+    /// The same of a link itself, where it leads nowhere.
+    pub(crate) fn of_file_or_link(path: &Path) -> Option<Self> {
+        Self::of(path).or_else(|| Some(Self::from(&std::fs::symlink_metadata(path).ok()?)))
+    }
+}
+
+impl From<&std::fs::Metadata> for Stamp {
+    fn from(data: &std::fs::Metadata) -> Self {
+        Self {
             device: data.dev(),
             inode: data.ino(),
             size: data.size(),
             modified: (data.mtime(), data.mtime_nsec()),
             changed: (data.ctime(), data.ctime_nsec()),
-        })
+        }
     }
 }
 

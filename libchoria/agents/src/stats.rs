@@ -32,6 +32,8 @@ pub enum Counter {
     TimedOut,
     /// Calls that the authorization refused.
     Denied,
+    /// Those of them that no policy could decide about.
+    PolicyFaults,
     /// Calls that were carried out without their audit line.
     Unaudited,
     /// Replies that the connection did not take.
@@ -82,6 +84,9 @@ pub struct Counts {
     /// [`Counter::Denied`].
     #[serde(skip)]
     pub denied: u64,
+    /// [`Counter::PolicyFaults`].
+    #[serde(skip)]
+    pub policy_faults: u64,
     /// [`Counter::Unaudited`].
     #[serde(skip)]
     pub unaudited: u64,
@@ -92,7 +97,7 @@ pub struct Counts {
 
 impl Counter {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Total,
         Self::Validated,
         Self::Unvalidated,
@@ -105,6 +110,7 @@ impl Counter {
         Self::Displaced,
         Self::TimedOut,
         Self::Denied,
+        Self::PolicyFaults,
         Self::Unaudited,
         Self::Unsent,
     ];
@@ -125,6 +131,7 @@ impl Counter {
             Self::Displaced => "Number of request ids forgotten early because too many came",
             Self::TimedOut => "Number of requests ended because their agent took too long",
             Self::Denied => "Number of calls that the authorization refused",
+            Self::PolicyFaults => "Number of calls refused because no policy could decide about them",
             Self::Unaudited => "Number of calls whose audit line could not be written",
             Self::Unsent => "Number of replies that the connection did not take",
         }
@@ -146,6 +153,7 @@ impl Counter {
             Self::Displaced => "choria_server_replay_ids_displaced",
             Self::TimedOut => "choria_server_timed_out",
             Self::Denied => "choria_server_denied",
+            Self::PolicyFaults => "choria_server_policy_faults",
             Self::Unaudited => "choria_server_unaudited",
             Self::Unsent => "choria_server_unsent_replies",
         }
@@ -202,6 +210,7 @@ impl Stats {
             displaced: self.value(Counter::Displaced),
             timed_out: self.value(Counter::TimedOut),
             denied: self.value(Counter::Denied),
+            policy_faults: self.value(Counter::PolicyFaults),
             unaudited: self.value(Counter::Unaudited),
             unsent: self.value(Counter::Unsent),
         }
@@ -240,6 +249,7 @@ mod tests {
             (Counter::Displaced, "choria_server_replay_ids_displaced"),
             (Counter::TimedOut, "choria_server_timed_out"),
             (Counter::Denied, "choria_server_denied"),
+            (Counter::PolicyFaults, "choria_server_policy_faults"),
             (Counter::Unaudited, "choria_server_unaudited"),
             (Counter::Unsent, "choria_server_unsent_replies"),
         ];
@@ -249,8 +259,10 @@ mod tests {
             assert_eq!(counter.metric(), metric);
         }
         let counts = stats.counts();
-        let own = [counts.replayed, counts.displaced, counts.timed_out, counts.denied, counts.unaudited, counts.unsent];
-        assert_eq!(own, [9, 10, 11, 12, 13, 14]);
+        let denied = [counts.denied, counts.policy_faults];
+        assert_eq!(denied, [12, 13]);
+        let own = [counts.replayed, counts.displaced, counts.timed_out, counts.unaudited, counts.unsent];
+        assert_eq!(own, [9, 10, 11, 14, 15]);
         let json = serde_json::to_string(&counts).expect("JSON");
         assert_eq!(
             json,

@@ -57,10 +57,15 @@ async fn what_is_carried_out_is_written_down_before() {
     assert_eq!(call(&node_on, 1, "get_fact", json!({"fact": "os.family\n"})).await, 0);
     assert_eq!(call(&node_on, 2, "no_such_action", json!({})).await, 2, "not audited");
     let denying = node(folder.path(), "audit.log", "1");
-    assert_eq!(call(&denying, 3, "ping", json!({})).await, 1, "not audited");
+    assert_eq!(call(&denying, 3, "ping", json!({"secret": 1})).await, 1);
     let path = folder.path().join("audit.log");
     let lines = lines(&path);
-    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let (_timestamp, denial) = lines[1].split_once(r#"","request_id""#).expect("keys in order");
+    assert_eq!(
+        denial,
+        r#":"id3","request_time":1795254300,"caller":"up=alice","sender":"client.example.net","agent":"rpcutil","denied_action":"ping","reason":"action_policy reads files beside the configuration file, and there is none"}"#
+    );
     let (timestamp, rest) = lines[0].split_once(r#"","request_id""#).expect("keys in the recorded order");
     assert!(timestamp.starts_with(r#"{"timestamp":"20"#) && timestamp.ends_with("+0000"), "{timestamp}");
     assert_eq!(

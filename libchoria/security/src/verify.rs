@@ -4,6 +4,7 @@ use crate::rejection::{Holder, Rejection};
 use crate::trust::{Claims, Known, TrustedTokens};
 use protocol::{INSECURE, Reply, Request, SecureReply, SecureRequest, Version};
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::SystemTime;
 use tokens::{ClientClaims, Signature};
 
@@ -12,6 +13,8 @@ use tokens::{ClientClaims, Signature};
 pub struct Verified<T> {
     message: T,
     verification: Verification,
+    /// The caller's token.
+    caller: Option<Arc<Known>>,
 }
 
 /// What shows where a message comes from.
@@ -27,7 +30,16 @@ pub enum Verification {
 
 impl<T> Verified<T> {
     pub(crate) fn new(message: T, verification: Verification) -> Self {
-        Self { message, verification }
+        Self { message, verification, caller: None }
+    }
+
+    /// The claims of the token of who made a request; `None` for replies, and where nothing is verified.
+    #[must_use]
+    pub fn caller_claims(&self) -> Option<&ClientClaims> {
+        match &self.caller.as_ref()?.claims {
+            Claims::Client(claims) => Some(claims),
+            Claims::Server(_) => None,
+        }
     }
 
     /// What was verified.
@@ -58,11 +70,11 @@ pub(crate) fn request(
     now: SystemTime,
 ) -> Result<Verified<Request>, Rejection> {
     let signature = signature(&secure.signature)?;
-    let request = match &secure.signer {
+    let (request, caller) = match &secure.signer {
         None => request_of_caller(trusted, secure, &signature, now)?,
         Some(signer) => request_of_delegate(trusted, secure, signer, &signature, now)?,
     };
-    Ok(Verified::new(request, Verification::Signature))
+    Ok(Verified { caller: Some(caller), ..Verified::new(request, Verification::Signature) })
 }
 
 /// One token: the caller signed.
@@ -71,7 +83,7 @@ fn request_of_caller(
     secure: &SecureRequest,
     signature: &Signature,
     now: SystemTime,
-) -> Result<Request, Rejection> {
+) -> Result<(Request, Arc<Known>), Rejection> {
     let known = trusted.verify(&secure.caller, now).map_err(|reason| token(Holder::Caller, reason))?;
     if let Claims::Client(claims) = &known.claims {
         let granted = claims.granted();
@@ -86,7 +98,7 @@ fn request_of_caller(
     let request = secure.unverified_request().map_err(Rejection::Request)?;
     match &known.claims {
         Claims::Server(claims) => Err(Rejection::NotAClient { identity: claims.identity.clone() }),
-        Claims::Client(claims) if *claims.caller_id == *request.caller.as_str() => Ok(request),
+        Claims::Client(claims) if *claims.caller_id == *request.caller.as_str() => Ok((request, known)),
         Claims::Client(claims) => {
             Err(Rejection::CallerMismatch { token: claims.caller_id.clone(), request: request.caller.to_string() })
         }
@@ -100,7 +112,7 @@ fn request_of_delegate(
     signer: &str,
     signature: &Signature,
     now: SystemTime,
-) -> Result<Request, Rejection> {
+) -> Result<(Request, Arc<Known>), Rejection> {
     let delegate = trusted.verify(signer, now).map_err(|reason| token(Holder::Delegate, reason))?;
     let claims = client(&delegate, Holder::Delegate)?;
     if !claims.granted().authentication_delegator {
@@ -114,7 +126,7 @@ fn request_of_delegate(
         return Err(Rejection::NoFleetManagement { caller: claims.caller_id.clone() });
     }
     check_signature(&delegate, Holder::Delegate, &secure.request, signature)?;
-    secure.unverified_request().map_err(Rejection::Request)
+    Ok((secure.unverified_request().map_err(Rejection::Request)?, caller))
 }
 
 /// Verifies a reply: its hash always, its signature when it has one and `trusted` says who may issue tokens.

@@ -1,5 +1,8 @@
 //! Rows 8, 9, 10, 16 and 17: messages, tokens and filters, one thread, five windows of 0.7 CPU seconds each.
 
+use agents::policy::AaaInput;
+use agents::policy::action_policy::{ActionPolicy, Groups, Question};
+use agents::policy::rego::{Package, Policy};
 use anyhow::Context;
 use nix::sys::resource::{UsageWho, getrusage};
 use protocol::facts::{FactFile, Facts};
@@ -44,7 +47,39 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let roots = parties.roots.clone();
     let token = parties.client.token().context("the client has a token")?.to_owned();
     measure("client_token_verify", || Ok(roots.verify_client(&token, now)?.caller_id.len()))?;
-    filters()
+    filters()?;
+    policies()
+}
+
+/// One decision by a Rego policy of a token, and one by an action policy of ten rules of which the last one fits.
+fn policies() -> anyhow::Result<()> {
+    let text =
+        "package io.choria.aaasvc\n\ndefault allow = false\n\nallow {\n  input.agent != \"choria_provision\"\n}\n";
+    let policy = Policy::parse("bench", text, Package::Aaasvc)?;
+    let data = serde_json::json!({"fact": "os.family"});
+    let claims = serde_json::json!({"callerid": "up=bob", "permissions": {"signed_fleet_management": true}});
+    let now = SystemTime::now();
+    measure("opa_policy_decision", || {
+        let input = AaaInput {
+            agent: "rpcutil",
+            action: "get_fact",
+            data: &data,
+            sender: "bob",
+            collective: "choria",
+            ttl: 60,
+            time: now,
+            site: "compose",
+            claims: claims.clone(),
+        };
+        Ok(usize::from(policy.allows(&input.to_value(), &Filter::default())?))
+    })?;
+    measure("opa_policy_parse", || Ok(Policy::parse("bench", text, Package::Aaasvc)?.name().len()))?;
+    let rules: String =
+        (0..9).map(|number| format!("allow\t/^up=team{number}-/\tstatus restart\tcountry=mt\t*\n")).collect();
+    let (policy, _faults) = ActionPolicy::parse(&format!("{rules}allow\tup=bob\t*\tcountry=mt os.family=Debian\t*\n"));
+    let (facts, _refused) = Facts::merge(&[FactFile { name: "facts.json", text: FACTS }]);
+    let question = Question { caller: "up=bob", action: "get_fact", facts: &facts, classes: None };
+    measure("action_policy_decision", || Ok(usize::from(policy.decide(false, &Groups::default(), question)?.allowed)))
 }
 
 /// An issuer, a server and a client whose tokens it signed.

@@ -64,9 +64,10 @@ pub enum Undecided {
 }
 
 impl Default for Evaluator {
-    /// As servers and the AAA service use it: four at once, two seconds each.
+    /// As servers and the AAA service use it: four at once, one second each with the wait for a thread, since no agent
+    /// takes longer than it may and the shortest times are one and two seconds.
     fn default() -> Self {
-        Self::new(4, Duration::from_secs(2))
+        Self::new(4, Duration::from_secs(1))
     }
 }
 

@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`rego`] | [`rego::Policy`]: Rego of either dialect, prepared once |
+//! | [`action_policy`] | policy files, line by line, and their groups |
 //! | [`action_list`] | the claim `agents` of tokens |
 //! | `input` | the documents that Rego policies judge |
 //! | `outline` | what is looked at in a Rego text before it is parsed: limits, cycles |
@@ -11,6 +12,7 @@
 //! | `evaluator` | [`Evaluator`]: evaluation on threads of its own, within a time |
 
 pub mod action_list;
+pub mod action_policy;
 mod cache;
 mod evaluator;
 mod functions;

@@ -15,9 +15,23 @@ use std::time::{Duration, SystemTime};
 
 /// A node named `identity` with the built-in agents; its facts and classes are files in `folder`.
 pub(crate) fn node(identity: &str, folder: &Path, trust: Trust, extra: &[(&str, &str)]) -> Arc<Node> {
+    node_at(identity, folder, trust, extra, None)
+}
+
+/// The same, whose configuration came from `config_file`.
+pub(crate) fn node_at(
+    identity: &str,
+    folder: &Path,
+    trust: Trust,
+    extra: &[(&str, &str)],
+    config_file: Option<&Path>,
+) -> Arc<Node> {
     let mut builder = Settings::builder().set("identity", identity).set("collectives", "choria,uk");
     for (key, value) in extra {
         builder = builder.set(key, value);
+    }
+    if let Some(file) = config_file {
+        builder = builder.config_file(file);
     }
     let settings = builder.build().expect("settings");
     let parts = Parts { identity: settings.identity(), credentials: None, trust, sign_replies: false };

@@ -27,8 +27,9 @@ keys! {
         .default("true").url("https://choria.io/docs/configuration/aaa/");
 
     RPCAUTHPROVIDER: Title = key("rpcauthprovider",
-        "What decides about requests.")
-        .default("action_policy").one_of(&["action_policy", "rego_policy", "aaasvc", "aaasvc_policy"])
+        "What decides about requests: `action_policy`, `rego_policy`, or `aaasvc`, which may be called `aaasvc_policy`. With \
+         any other word a server denies them all, and says so when it starts.")
+        .default("action_policy")
         .url("https://choria.io/docs/configuration/aaa/");
 
     RPCAUDIT: Boolean = key("rpcaudit",
@@ -44,6 +45,11 @@ keys! {
     RPCAUDIT_LOGFILE_MODE: Text = key("plugin.rpcaudit.logfile.mode",
         "Mode with which the audit file is created, in octal.")
         .default("0600").rule(Rule::FileMode);
+
+    RPCAUDIT_LOG_DENIED: Boolean = key("plugin.rpcaudit.log_denied",
+        "Whether the audit also gets a line for each call that is denied, with `denied_action` in place of `action` and \
+         with the `reason`, so that no reader takes it for a call that was carried out. It holds none of the inputs.")
+        .default("true").own();
 
     REQUIRE_CLIENT_FILTER: Boolean = key("plugin.choria.require_client_filter",
         "Whether clients refuse to send requests that have no filter.")

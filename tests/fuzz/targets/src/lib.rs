@@ -3,7 +3,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `token`, `configuration`, `transport`, `request`, `filter`, `ddl`, `expression` | one target each |
+//! | `token`, `configuration`, `transport`, `request`, `filter`, `ddl`, `expression`, `policy` | one target each |
 //! | `seeds` | first inputs, made from the recorded data at run time |
 //! | `party` | the keys and the provider that targets sign and verify with |
 //!
@@ -16,6 +16,7 @@ mod ddl;
 mod expression;
 mod filter;
 mod party;
+mod policy;
 mod request;
 pub mod seeds;
 mod token;
@@ -38,7 +39,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const ALL: [Target; 7] = [
+pub const ALL: [Target; 8] = [
     Target { name: "token", run: token::run, seeds: seeds::token },
     Target { name: "configuration", run: configuration::run, seeds: seeds::configuration },
     Target { name: "transport", run: transport::run, seeds: seeds::transport },
@@ -46,6 +47,7 @@ pub const ALL: [Target; 7] = [
     Target { name: "filter", run: filter::run, seeds: seeds::filter },
     Target { name: "ddl", run: ddl::run, seeds: seeds::ddl },
     Target { name: "expression", run: expression::run, seeds: seeds::expression },
+    Target { name: "policy", run: policy::run, seeds: seeds::policy },
 ];
 
 impl Target {

@@ -39,6 +39,36 @@ pub(crate) fn configuration() -> Seeds {
     seeds
 }
 
+/// The demonstration's policies, and one of each kind with most of what may stand in it.
+pub(crate) fn policy() -> Seeds {
+    let mut seeds = files("config", ".rego");
+    let own: [(&str, &str); 6] = [
+        (
+            "action",
+            "policy default deny\nallow\tops choria=jo.mcollective\t*\t*\t*\ndeny\t/^up=/\tstatus restart\tenv=prod cpus>4\t/^role::web/ apache\n",
+        ),
+        ("groups", "# people\nops up=ann up=bob\n"),
+        (
+            "v1",
+            "package io.choria.aaasvc\nimport rego.v1\ndefault allow := false\nallow if { some x in input.data.list; x > 1 }\n",
+        ),
+        (
+            "v0",
+            "package io.choria.mcorpc.authpolicy\ndefault allow = false\nf(x) = y { y := x + 1 }\nallow { f(input.ttl) > 2; not input.facts.bad }\n",
+        ),
+        (
+            "functions",
+            "package io.choria.aaasvc\ndefault allow = false\nallow { requires_filter(); requires_fact_filter(\"a=b\") }\n",
+        ),
+        (
+            "nested",
+            "package io.choria.aaasvc\nx = [{\"a\": [1, {2, 3}, [y | y = 4]]}]\nallow = true { x[_].a[_] == 1 } else = false { true }\n",
+        ),
+    ];
+    seeds.extend(own.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())));
+    seeds
+}
+
 /// The recorded messages of both generations and their secure layers.
 pub(crate) fn transport() -> Seeds {
     let mut seeds = messages();

@@ -8,6 +8,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::Instant;
 
 /// Runs work, at most so much at once. Idle threads end after a while.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ impl Threads {
         self.most
     }
 
-    /// The result of `work`, unless it takes longer than `limit`. While work of a `key` is overdue, no other of that key
+    /// The result of `work`, unless it takes longer than `limit`, the wait for a thread included. While work of a `key` is overdue, no other of that key
     /// begins.
     pub(super) async fn run<T: Send + 'static>(
         &self,
@@ -68,23 +69,24 @@ impl Threads {
         if key.is_some_and(|key| self.shared.overdue().contains_key(&key)) {
             return Err(Failed::Overdue);
         }
-        let Ok(Ok(permit)) = tokio::time::timeout(limit, Arc::clone(&self.permits).acquire_owned()).await else {
+        let end = Instant::now() + limit;
+        let Ok(Ok(permit)) = tokio::time::timeout_at(end, Arc::clone(&self.permits).acquire_owned()).await else {
             return Err(Failed::Busy);
         };
         let (done, mut answer) = oneshot::channel();
         let late = Arc::new(AtomicBool::new(false));
-        let end = End { key, late: Arc::clone(&late), shared: Arc::clone(&self.shared) };
+        let ended = End { key, late: Arc::clone(&late), shared: Arc::clone(&self.shared) };
         let work = Box::new(move || {
-            let end = end;
+            let ended = ended;
             let value = work();
             // Under one lock with the look of who waits, so that nothing is marked overdue after it ended.
-            let overdue = end.shared.overdue();
+            let overdue = ended.shared.overdue();
             // Nobody may wait any longer.
             let _unheard = done.send(value);
             drop(overdue);
         });
         self.start(Job { work, permit }).map_err(Failed::NoThread)?;
-        match tokio::time::timeout(limit, &mut answer).await {
+        match tokio::time::timeout_at(end, &mut answer).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(_gone)) => Err(Failed::BrokeDown),
             Err(_elapsed) => {
