@@ -6,7 +6,7 @@ use anyhow::Context;
 use config::Settings;
 use daemon::logging::{Destination, Level, Logging};
 use daemon::{Exit, Options, Threads};
-use emulator::Plan;
+use emulator::{CandidatePlan, Plan, Progress};
 use names::Collective;
 use network::{Dns, Role, Search, ServerAddress, Tls};
 use std::io::{self, Write};
@@ -21,8 +21,14 @@ pub(crate) struct EmulateArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     count: u32,
     /// File with the seed of an issuer that the broker trusts
-    #[arg(long, value_name = "SEED")]
-    issuer: PathBuf,
+    #[arg(long, value_name = "SEED", required_unless_present = "provision")]
+    issuer: Option<PathBuf>,
+    /// File with a provisioning token: the servers have no credentials, wait to be provisioned and become members then
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["issuer", "servers", "facts", "classes", "collective"], requires = "folder")]
+    provision: Option<PathBuf>,
+    /// Where servers that wait to be provisioned have their files, one folder each
+    #[arg(long, value_name = "DIR", requires = "provision")]
+    folder: Option<PathBuf>,
     /// Start of the servers' names, which go on with -1, -2 and so on
     #[arg(long, default_value = "emulated")]
     name: String,
@@ -54,7 +60,6 @@ pub(crate) struct EmulateArguments {
 
 /// Runs the servers until a signal to stop comes.
 pub(crate) fn run(arguments: EmulateArguments, global: &Global) -> anyhow::Result<ExitCode> {
-    let settings = settings(global)?;
     let level = if global.debug { Level::Debug } else { Level::Warn };
     let logging = Logging { destination: Destination::StandardError, level };
     let options = Options {
@@ -63,6 +68,10 @@ pub(crate) fn run(arguments: EmulateArguments, global: &Global) -> anyhow::Resul
         soft_shutdown: Duration::from_secs(20),
         ..Options::new("choria-emulate")
     };
+    if let (Some(token), Some(folder)) = (arguments.provision.clone(), arguments.folder.clone()) {
+        return Ok(daemon::run(options, |context| candidates(arguments, token, folder, context)));
+    }
+    let settings = settings(global)?;
     Ok(daemon::run(options, |context| async move {
         let (interval, json) = (arguments.report, arguments.json);
         let plan = arguments.plan(&settings).await?;
@@ -76,11 +85,33 @@ pub(crate) fn run(arguments: EmulateArguments, global: &Global) -> anyhow::Resul
     }))
 }
 
+/// Servers that wait to be provisioned.
+async fn candidates(
+    arguments: EmulateArguments,
+    token: PathBuf,
+    folder: PathBuf,
+    context: daemon::Context,
+) -> anyhow::Result<Exit> {
+    let EmulateArguments { count, name, at_once, report, json, .. } = arguments;
+    let plan = CandidatePlan { count: count as usize, name, token, folder, at_once };
+    context.ready();
+    let told = |progress: &Progress| {
+        let line = if json { serde_json::to_string(progress).unwrap_or_default() } else { progress.to_string() };
+        if let Err(error) = writeln!(io::stdout(), "{line}") {
+            tracing::debug!("the report cannot be written: {error}");
+        }
+    };
+    let last = emulator::run_candidates(plan, context.stop().clone(), report, told).await?;
+    told(&last);
+    Ok(Exit::Clean)
+}
+
 impl EmulateArguments {
     async fn plan(self, settings: &Settings) -> anyhow::Result<Plan> {
         let servers =
             if self.servers.is_empty() { Search::from_settings(settings)?.find(&Dns).await? } else { self.servers };
-        let issuer = Seed::read(&self.issuer).with_context(|| format!("the issuer {}", self.issuer.display()))?;
+        let issuer = self.issuer.context("the seed of an issuer is needed: give it with --issuer")?;
+        let issuer = Seed::read(&issuer).with_context(|| format!("the issuer {}", issuer.display()))?;
         Ok(Plan {
             count: self.count as usize,
             name: self.name,

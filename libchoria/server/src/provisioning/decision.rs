@@ -137,16 +137,20 @@ pub fn decide(found: &Found, file: &str) -> Decision {
     let Some(reason) = reason(config) else {
         // Credentials are well, or none are needed; only the token or the file may ask for more.
         return match (&found.token, config.provision) {
-            (_, Some(false)) | (TokenFound::Absent, None) => Decision::Fleet { note: None },
+            (TokenFound::Usable { .. } | TokenFound::Absent, Some(false)) | (TokenFound::Absent, None) => {
+                Decision::Fleet { note: None }
+            }
             (TokenFound::Absent, Some(true)) => Decision::Fleet {
                 note: Some(format!(
                     "plugin.choria.server.provision is set in {file}, but there is no provisioning token beside it or in \
                      /etc/choria/provisioning.jwt: the node is not provisioned"
                 )),
             },
-            (TokenFound::Unusable(why), _) => {
-                Decision::Fleet { note: Some(format!("the node cannot be provisioned: {why}")) }
-            }
+            (TokenFound::Unusable(why), _) => Decision::Fleet {
+                note: Some(format!(
+                    "the node cannot be provisioned, and nobody can call its agent choria_provision: {why}"
+                )),
+            },
             (token, Some(true)) => provision(token, Reason::Configured),
             (token @ TokenFound::Usable { by_default: true, .. }, None) => provision(token, Reason::Default),
             (TokenFound::Usable { .. }, None) => Decision::Fleet { note: None },
@@ -255,7 +259,7 @@ mod tests {
             ("stock file, token not by default", no.clone(), configured(None, None), FLEET),
             ("stock file, bad token", unusable(), configured(None, None), NOTED),
             ("off in the file", yes.clone(), configured(Some(false), None), FLEET),
-            ("off in the file, bad token", unusable(), configured(Some(false), None), FLEET),
+            ("off in the file, bad token", unusable(), configured(Some(false), None), NOTED),
             ("on in the file", yes.clone(), configured(Some(true), None), "configured"),
             ("on in the file, token not by default", no.clone(), configured(Some(true), None), "configured"),
             ("on in the file, no token", TokenFound::Absent, configured(Some(true), None), NOTED),
