@@ -48,7 +48,7 @@ pub struct ProvisionSetup {
     pub provisioning: bool,
     /// The provisioning token, whose secret every action asks for.
     pub token: ProvisioningToken,
-    /// The configuration file, absolute, whether it exists or not.
+    /// The configuration file, whether it exists or not.
     pub config_file: PathBuf,
     /// What `--identity` gave: the node's name as long as no configuration says another.
     pub name: Option<Identity>,
@@ -72,6 +72,8 @@ pub fn provision_agent(setup: ProvisionSetup, control: Control, random: StdRng) 
         provider: "".into(),
         service: false,
     };
+    let config_file = std::path::absolute(&setup.config_file).unwrap_or_else(|_| setup.config_file.clone());
+    let setup = ProvisionSetup { config_file, ..setup };
     let state = Arc::new(Mutex::new(State::new(random)));
     Ok(Arc::new(Rpc(Provision { metadata, setup, control, state, turn: tokio::sync::Mutex::default() })))
 }
