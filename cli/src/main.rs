@@ -49,6 +49,9 @@ enum Command {
     /// Says what is wrong between this machine and its fleet, and what to do
     #[command(long_about = commands::doctor::LONG_ABOUT)]
     Doctor(Later<commands::doctor::DoctorArguments>),
+    /// Shows leader elections, takes part in them and ends leaderships
+    #[command(visible_aliases = ["elect", "elec"])]
+    Election(Later<commands::election::ElectionCommand>),
     /// Runs many servers in one process
     #[command(long_about = commands::emulate::LONG_ABOUT)]
     Emulate(Later<commands::emulate::EmulateArguments>),
@@ -58,6 +61,9 @@ enum Command {
     Inventory(Later<commands::inventory::InventoryArguments>),
     /// Creates, shows and checks tokens and keys
     Jwt(Later<commands::jwt::Jwt>),
+    /// Logs in to the AAA service
+    #[command(long_about = commands::login::LONG_ABOUT)]
+    Login(Later<commands::login::LoginArguments>),
     /// Writes manual pages
     #[command(hide = true)]
     Man(Later<commands::man::ManArguments>),
@@ -95,10 +101,12 @@ fn run(command: Command, global: Global) -> anyhow::Result<ExitCode> {
         Command::Completion(Later(arguments)) => commands::completion::run(&arguments, &global),
         Command::Discover(Later(arguments)) => commands::find::run(&arguments, &global),
         Command::Doctor(Later(arguments)) => commands::doctor::run(&arguments, &global),
+        Command::Election(Later(command)) => commands::election::run(command, &global),
         Command::Emulate(Later(arguments)) => commands::emulate::run(arguments, &global),
         Command::Facts(Later(arguments)) => commands::facts::run(&arguments, &global),
         Command::Inventory(Later(arguments)) => commands::inventory::run(arguments, &global),
         Command::Jwt(Later(arguments)) => commands::jwt::run(arguments),
+        Command::Login(Later(arguments)) => commands::login::run(&arguments, &global),
         Command::Man(Later(arguments)) => commands::man::run::<Arguments>(&arguments),
         Command::Ping(Later(arguments)) => commands::ping::run(&arguments, &global),
         Command::Req(arguments) => commands::req::run(&arguments.0, &global),
@@ -134,6 +142,9 @@ mod tests {
             (&["server", "--pid", "x"], "server"),
             (&["server", "run", "--pid", "x"], "server"),
             (&["t", "config"], "tool"),
+            (&["elect", "info"], "election"),
+            (&["elec", "run", "x", "sleep", "-1"], "election"),
+            (&["login", "--config", "x"], "login"),
         ];
         for (words, name) in rows {
             let matches = Arguments::command().try_get_matches_from([&["choria"], words].concat());

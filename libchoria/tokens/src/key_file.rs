@@ -183,17 +183,68 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<(), KeyError> {
     replace(path, content).map_err(|source| KeyError::Write { path: path.to_owned(), source })
 }
 
-fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
+/// [`write_private`] for two files that belong together, as a key and its token: both are complete on disk before either
+/// replaces anything, and when the second cannot be replaced the first gets its old content back. Only a crash between two
+/// renames leaves one of each.
+///
+/// # Errors
+/// [`KeyError::Write`] names the file that failed; both are then as they were.
+pub fn write_private_pair(first: (&Path, &[u8]), second: (&Path, &[u8])) -> Result<(), KeyError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| KeyError::Write { path, source }
     };
-    // Created with mode 0600 and removed again when dropped on an early return.
-    let mut file = tempfile::Builder::new().prefix(".choria-").tempfile_in(directory)?;
+    let old = match std::fs::read(first.0) {
+        Ok(content) => Some(Zeroizing::new(content)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(source) => return Err(failed(first.0)(source)),
+    };
+    let staged = stage(first.0, first.1).map_err(failed(first.0))?;
+    let other = stage(second.0, second.1).map_err(failed(second.0))?;
+    commit(staged, first.0).map_err(failed(first.0))?;
+    commit(other, second.0)
+        .map_err(|source| {
+            let restored = match &old {
+                Some(content) => replace(first.0, content),
+                None => std::fs::remove_file(first.0),
+            };
+            // The reason that matters is the first one.
+            restored.map_or_else(
+                |undone| {
+                    std::io::Error::new(
+                        source.kind(),
+                        format!("{source}; {} could not be restored: {undone}", first.0.display()),
+                    )
+                },
+                |()| std::io::Error::new(source.kind(), source.to_string()),
+            )
+        })
+        .map_err(failed(second.0))
+}
+
+fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    commit(stage(path, content)?, path)
+}
+
+/// A file beside `path` with `content`, on disk; mode 0600, removed again when dropped.
+fn stage(path: &Path, content: &[u8]) -> std::io::Result<tempfile::NamedTempFile> {
+    let mut file = tempfile::Builder::new().prefix(".choria-").tempfile_in(directory(path))?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
-    file.persist(path)?;
-    std::fs::File::open(directory)?.sync_all()
+    Ok(file)
+}
+
+/// Puts a staged file into its place.
+fn commit(staged: tempfile::NamedTempFile, path: &Path) -> std::io::Result<()> {
+    staged.persist(path)?;
+    std::fs::File::open(directory(path))?.sync_all()
+}
+
+fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
 }
 
 /// The text of a file of at most [`LARGEST_FILE`] bytes, wiped when dropped.

@@ -32,6 +32,8 @@ pub use encoded::{algorithm_of, claims_of, purpose_of};
 pub use invalid::{Category, Invalid};
 pub use issue::{DEFAULT_ORGANIZATION, DEFAULT_VALIDITY, IssueError};
 pub use key::{InvalidKey, PublicKey, Seed, Signature};
-pub use key_file::{KeyError, RsaPrivateKey, RsaPublicKey, SigningKey, VerificationKey, read_token, write_private};
+pub use key_file::{
+    KeyError, RsaPrivateKey, RsaPublicKey, SigningKey, VerificationKey, read_token, write_private, write_private_pair,
+};
 pub use ksuid::{InvalidKsuid, Ksuid};
 pub use verify::{TrustRoots, Verified};

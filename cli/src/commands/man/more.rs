@@ -98,6 +98,32 @@ const EXAMPLES: &[(&str, Examples)] = &[
             ("Why does the server of this machine not connect?", "choria doctor --server"),
         ],
     ),
+    (
+        "choria-election",
+        &[
+            ("Who leads?", "choria election info"),
+            ("Run a job on one of several machines:", "choria election run backup -- /usr/local/bin/backup"),
+        ],
+    ),
+    ("choria-election-info", &[("Who leads the elections of the provisioners?", "choria election info ^provisioner$")]),
+    ("choria-election-evict", &[("Let another provisioner lead:", "choria election evict provisioner")]),
+    (
+        "choria-election-file",
+        &[
+            ("Keep a file on the machine that leads:", "choria election file /run/backup.leader backup"),
+            (
+                "A cron job that runs on that machine only:",
+                "choria election file --check /run/backup.leader && /usr/local/bin/backup",
+            ),
+        ],
+    ),
+    (
+        "choria-election-run",
+        &[(
+            "Start a program with the leadership, end it when that is lost:",
+            "choria election run --terminate backup -- /usr/local/bin/backup --forever",
+        )],
+    ),
     ("choria-emulate", &[("A thousand servers in one process, for load tests:", "choria emulate --help")]),
     (
         "choria-facts",
@@ -153,6 +179,17 @@ const EXAMPLES: &[(&str, Examples)] = &[
         &[("Everything a token says, checked against its issuer:", "choria jwt view alice.jwt issuer.public")],
     ),
     ("choria-jwt-check", &[("Warn a week before a token expires:", "choria jwt check alice.jwt --validity-min 7d")]),
+    (
+        "choria-login",
+        &[
+            ("Log in for as long as the service allows:", "choria login"),
+            (
+                "From a program, with the password from a file that nobody else can read:",
+                "(echo alice; cat password) | choria login",
+            ),
+            ("What may I do, and for how long?", "choria jwt view ~/.config/choria/client.jwt"),
+        ],
+    ),
     (
         "choria-ping",
         &[
@@ -216,6 +253,10 @@ const EXAMPLES: &[(&str, Examples)] = &[
                 "choria tool event --type startup --component server --json | jq -r .subject",
             ),
         ],
+    ),
+    (
+        "choria-tool-provisioner",
+        &[("Where would this node be provisioned from?", "choria tool provisioner --config /etc/choria/server.conf")],
     ),
     (
         "choria-tool-status",

@@ -2,6 +2,7 @@
 
 pub(crate) mod config;
 mod event;
+mod provisioner;
 mod status;
 
 use crate::Global;
@@ -21,6 +22,8 @@ pub(crate) enum Tool {
     Config(config::ConfigArguments),
     /// Shows what servers and governors tell about themselves, as it happens
     Event(event::EventArguments),
+    /// Shows where a server would be provisioned from
+    Provisioner(provisioner::ProvisionerArguments),
     /// Checks that a server is well, from its status file
     Status(status::StatusArguments),
 }
@@ -30,6 +33,7 @@ pub(crate) fn run(tool: Tool, global: &Global) -> anyhow::Result<ExitCode> {
     match tool {
         Tool::Config(arguments) => config::run(&arguments, global.config.as_deref()),
         Tool::Event(arguments) => event::run(&arguments, global),
+        Tool::Provisioner(arguments) => provisioner::run(&arguments, global),
         Tool::Status(arguments) => status::run(&arguments),
     }
 }
