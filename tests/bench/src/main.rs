@@ -3,8 +3,10 @@
 //! `choria-bench micro` prints operations a CPU second of one thread; `choria-bench start -- COMMAND…` starts a server
 //! and prints the milliseconds until its startup event and its first reply; `choria-bench storm` connects thousands of
 //! members to a broker, and with `--hold` measures their return after its restart; `choria-bench provision` has a
-//! provisioner configure new servers (`provision-helper` is its helper).
+//! provisioner configure new servers (`provision-helper` is its helper); `choria-bench aaa` starts an AAA service and
+//! measures logins and signatures.
 
+mod aaa;
 mod micro;
 mod provision;
 mod start;
@@ -20,12 +22,13 @@ fn main() -> ExitCode {
         ["storm", arguments @ ..] => storm::run(arguments),
         ["provision", arguments @ ..] => provision::run(arguments),
         ["provision-helper", port] => provision::help(port),
+        ["aaa", arguments @ ..] => aaa::run(arguments),
         ["traffic", arguments @ ..] => storm::traffic::run(arguments),
         _ => Err(anyhow::anyhow!(
             "usage: choria-bench micro | choria-bench start -- COMMAND… | choria-bench storm --address HOST:PORT --issuer \
              SEED_FILE [--count N] [--at-once N] [--pid BROKER] [--servers] [--hold] | choria-bench traffic --address HOST:PORT --issuer SEED_FILE | \
              choria-bench provision --broker PROGRAM --server PROGRAM --provisioner PROGRAM [--count N] [--workers N] \
-             [--directory KEPT]"
+             [--directory KEPT] | choria-bench aaa --program AAASVC [--count N] [--rounds N] [--callers N]"
         )),
     };
     match result {

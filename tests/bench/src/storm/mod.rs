@@ -1,7 +1,7 @@
 //! Rows 14 and 15: a storm of connections with tokens, and their return after a restart of the broker.
 
 mod client;
-mod processes;
+pub(crate) mod processes;
 pub(crate) mod traffic;
 
 use client::{Connected, Dialer, Member, Miss};

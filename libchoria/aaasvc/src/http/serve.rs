@@ -1,0 +1,246 @@
+//! Connections: accepted, encrypted, bounded in number and in time.
+
+use super::api::Api;
+use super::encryption::Encryption;
+use crate::beat::Beat;
+use crate::metrics::Metrics;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use listenfd::ListenFd;
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// A listener with what answers on it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) listener: TcpListener,
+    pub(crate) api: Arc<Api>,
+    /// `None`: plain HTTP.
+    pub(crate) encryption: Option<Arc<Encryption>>,
+    pub(crate) most_connections: usize,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// The port cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ListenError {
+    #[error("port {port} of {address} cannot be listened on: {source}; see port and listen_address, and ss -ltnp")]
+    Open { address: String, port: u16, source: io::Error },
+    #[error("the socket {SOCKET:?} given by systemd cannot be used: {0}; it needs ListenStream= with a TCP port")]
+    Given(io::Error),
+}
+
+/// `FileDescriptorName=` of the socket unit.
+pub(crate) const SOCKET: &str = "https";
+
+/// systemd's socket by its name, if there is one. A single socket without a name of its own is meant for us as well.
+///
+/// # Errors
+/// It is no TCP socket.
+pub(crate) fn given() -> Result<Option<std::net::TcpListener>, ListenError> {
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut sockets = ListenFd::from_env();
+    let Some(position) = position(&names, sockets.len()) else { return Ok(None) };
+    let Some(listener) = sockets.take_tcp_listener(position).map_err(ListenError::Given)? else { return Ok(None) };
+    listener.set_nonblocking(true).map_err(ListenError::Given)?;
+    Ok(Some(listener))
+}
+
+/// Where in `names`, joined by `:`, ours stands.
+fn position(names: &str, count: usize) -> Option<usize> {
+    let named = names.split(':').take(count).position(|name| name == SOCKET);
+    let lone = || (count == 1 && matches!(names, "" | "unknown" | "choria-aaasvc.socket")).then_some(0);
+    named.or_else(lone)
+}
+
+/// A listener on `port` of `address`; a machine without IPv6 has the other half of `::`.
+///
+/// # Errors
+/// [`ListenError::Open`].
+pub(crate) async fn open(address: &str, port: u16) -> Result<TcpListener, ListenError> {
+    let failed = |source| ListenError::Open { address: address.to_owned(), port, source };
+    let bare = address.trim_start_matches('[').trim_end_matches(']');
+    let candidates = match bare.parse::<IpAddr>() {
+        Ok(every @ IpAddr::V6(v6)) if v6.is_unspecified() => {
+            vec![SocketAddr::new(every, port), SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)]
+        }
+        Ok(address) => vec![SocketAddr::new(address, port)],
+        Err(_) => lookup_host((bare, port)).await.map_err(failed)?.take(1).collect(),
+    };
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for candidate in candidates {
+        match bind(candidate) {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(failed(error)),
+            Err(error) => last = error,
+        }
+    }
+    Err(failed(last))
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv6() { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+impl Server {
+    /// Serves until `stop`; requests that were read by then get their answer within `grace`.
+    ///
+    /// `most_connections` are served at once and more wait in the system's queue. A connection has ten seconds for TLS,
+    /// ten for the head of each request and as many until the next one begins, and lives for five minutes; then it ends
+    /// with the answer to the request at hand, which clients are told.
+    pub(crate) async fn run(self, stop: CancellationToken, grace: Duration, beat: Arc<Beat>) {
+        let mut connections = JoinSet::new();
+        loop {
+            self.metrics.set_connections(connections.len());
+            let has_room = connections.len() < self.most_connections;
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = beat.asked() => beat.answer(),
+                Some(_ended) = connections.join_next(), if !connections.is_empty() => {}
+                accepted = self.listener.accept(), if has_room => match accepted {
+                    Ok((stream, peer)) => {
+                        let connection = Connection {
+                            api: Arc::clone(&self.api),
+                            encryption: self.encryption.clone(),
+                            metrics: Arc::clone(&self.metrics),
+                            address: peer.ip().to_canonical(),
+                            stop: stop.child_token(),
+                        };
+                        connections.spawn(connection.serve(stream));
+                    }
+                    Err(error) => {
+                        tracing::warn!("a connection could not be accepted: {error}");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+        drop(self.listener);
+        let ends = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(grace, ends).await.is_err() {
+            tracing::warn!(connections = connections.len(), "stopping without waiting longer for requests over HTTP");
+        }
+    }
+}
+
+/// One connection.
+struct Connection {
+    api: Arc<Api>,
+    encryption: Option<Arc<Encryption>>,
+    metrics: Arc<Metrics>,
+    address: IpAddr,
+    stop: CancellationToken,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream) {
+        // Answers are small and waited for; without this they may wait for an acknowledgement.
+        let _slower = stream.set_nodelay(true);
+        let Some(encryption) = &self.encryption else { return self.serve_on(stream).await };
+        let handshake = encryption.acceptor().accept(stream);
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            done = tokio::time::timeout(HANDSHAKE_LIMIT, handshake) => match done {
+                Ok(Ok(stream)) => self.serve_on(stream).await,
+                Ok(Err(error)) => self.failed(&format!("TLS failed: {error}")),
+                Err(_elapsed) => self.failed("TLS took too long"),
+            },
+        }
+    }
+
+    async fn serve_on(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let (api, address) = (Arc::clone(&self.api), self.address);
+        let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+            let api = Arc::clone(&api);
+            async move { Ok::<Response<Full<Bytes>>, Infallible>(api.respond(request, address).await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_LIMIT)
+            .max_headers(MOST_HEADERS)
+            .max_buf_size(LARGEST_HEAD)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => Some(ended),
+            () = self.stop.cancelled() => None,
+            () = tokio::time::sleep(LONGEST_LIFE) => None,
+        };
+        let ended = match ended {
+            Some(ended) => Ok(ended),
+            None => {
+                connection.as_mut().graceful_shutdown();
+                tokio::time::timeout(LAST_ANSWER_LIMIT, connection).await
+            }
+        };
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.failed(&error.to_string()),
+            Err(_elapsed) => self.failed("the last answer was not taken in time"),
+        }
+    }
+
+    fn failed(&self, why: &str) {
+        self.metrics.connection_refused();
+        tracing::debug!(address = %self.address, "a connection over HTTP ended: {why}");
+    }
+}
+
+/// Connections that the kernel completes before they are accepted.
+const BACKLOG: u32 = 1024;
+
+/// Accepting fails for want of file descriptors, which others may give back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// For TLS.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+/// For the head of a request, and between two requests.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+
+/// A connection ends after this, so that one whose peer takes no answer does not stay for ever.
+const LONGEST_LIFE: Duration = Duration::from_secs(300);
+
+/// For the request at hand when a connection ends: longer than a login waits for a processor.
+const LAST_ANSWER_LIMIT: Duration = Duration::from_secs(20);
+
+const MOST_HEADERS: usize = 64;
+
+/// Bytes of request line and headers; no request needs more than a few hundred.
+const LARGEST_HEAD: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_is_found_by_its_name() {
+        let rows = [
+            ("https", 1, Some(0)),
+            ("monitor:https", 2, Some(1)),
+            ("choria-aaasvc.socket", 1, Some(0)),
+            ("", 1, Some(0)),
+            ("monitor", 1, None),
+            ("monitor:https", 1, None),
+            ("", 0, None),
+        ];
+        for (names, count, expected) in rows {
+            assert_eq!(position(names, count), expected, "{names:?} {count}");
+        }
+    }
+}
