@@ -3,6 +3,7 @@
 use choria_tests::{Lab, PATIENCE, Process, free_port};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::AsRawFd;
@@ -204,10 +205,27 @@ fn people_log_in_and_are_signed_for() {
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
+    every_metric_is_explained(&metrics);
     let log = service.log();
     assert!(!log.contains("secret\"") && !log.contains(&token), "a secret is in the log:\n{log}");
     let status: Value = serde_json::from_str(&lab.read("aaa-status.json")).expect("a status file");
     assert_eq!(status["identity"], "aaa.lab.example.net");
+}
+
+/// The table of daemons/monitoring/README.md names what the service exports, and nothing else.
+#[track_caller]
+fn every_metric_is_explained(metrics: &str) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../daemons/monitoring/README.md");
+    let text = std::fs::read_to_string(folder).expect("the table of metrics");
+    let row = |line: &str| {
+        let mut cells = line.strip_prefix("| `choria_aaa_")?.split('|').map(str::trim);
+        Some(format!("choria_aaa_{} {}", cells.next()?.trim_end_matches('`'), cells.next()?))
+    };
+    let explained: BTreeSet<String> = text.lines().filter_map(row).collect();
+    let exported = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let exported: BTreeSet<String> =
+        exported.filter(|line| line.starts_with("choria_aaa_")).map(str::to_owned).collect();
+    assert_eq!(exported, explained);
 }
 
 /// Asks as `up=choria` until the service answers.

@@ -226,6 +226,8 @@ fn documented() -> Vec<(String, String)> {
     let text = read("README.md");
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
     let rows = rows.filter(|row| row.starts_with("choria_") || row.starts_with("process_"));
+    // The test `aaasvc` looks after these.
+    let rows = rows.filter(|row| !row.starts_with("choria_aaa_"));
     let cells = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>());
     let found: Vec<_> = cells.map(|row| (row[0].trim_end_matches('`').to_owned(), row[1].to_owned())).collect();
     let unique: BTreeSet<_> = found.iter().map(|(name, _)| name).collect();

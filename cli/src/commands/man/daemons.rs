@@ -5,8 +5,8 @@ use super::more::{More, SERVICE_ENVIRONMENT};
 use clap::{Arg, ArgAction, Command};
 
 /// Every daemon with what stands behind its options.
-pub(super) fn all() -> [(Command, More); 3] {
-    [(broker(), BROKER), (server(), SERVER), (provisioner(), PROVISIONER)]
+pub(super) fn all() -> [(Command, More); 4] {
+    [(broker(), BROKER), (server(), SERVER), (provisioner(), PROVISIONER), (aaasvc(), AAASVC)]
 }
 
 fn broker() -> Command {
@@ -59,6 +59,27 @@ fn provisioner() -> Command {
             .help("Choria configuration file; searched for as the choria command does unless given"),
     )
     .arg(flag("no-debug").help("Log as the configuration file says, whatever an earlier --debug says"))
+}
+
+fn aaasvc() -> Command {
+    let config = Arg::new("config").long("config").value_name("FILE").default_value("/etc/choria/aaasvc.json");
+    let run = Command::new("run")
+        .about("Runs the service")
+        .arg(config.help("Configuration file"))
+        .arg(Arg::new("pid").long("pid").value_name("FILE").help("Write the process number to this file while running"))
+        .arg(flag("debug").help("Log debug messages, to the journal or standard error"));
+    let crypt = Command::new("crypt").about("Prints bcrypt hashes of the passwords on standard input, one a line");
+    Command::new("choria-aaasvc")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Logs people in and signs their requests")
+        .long_about(
+            "Logs people in and signs their requests\n\nThe service gives tokens for names and passwords over HTTPS, and signs \
+             requests of their holders over HTTPS and as the RPC service aaa_signer, if its policies allow them. Each decision is \
+             audited.",
+        )
+        .subcommand(run)
+        .subcommand(crypt)
+        .after_help(EXIT_CODES)
 }
 
 /// What all have.
@@ -159,4 +180,17 @@ const PROVISIONER: More = More {
         ("Start it at boot:", "systemctl enable --now choria-provisioner"),
     ],
     see_also: &["choria(1)", "choria-server(8)", "choria-broker(8)", "choria.conf(5)", "systemctl(1)"],
+};
+
+const AAASVC: More = More {
+    environment: SERVICE_ENVIRONMENT,
+    files: &[
+        ("/etc/choria/aaasvc.json", "The configuration: JSON, as the existing AAA service has it."),
+        ("choria_config", "The key of it that names the configuration of the connection, see `choria.conf`(5)."),
+    ],
+    examples: &[
+        ("Make a hash for the list of users; the password is asked for:", "choria-aaasvc crypt"),
+        ("Start it in a terminal:", "choria-aaasvc run --config /etc/choria/aaasvc.json"),
+    ],
+    see_also: &["choria(1)", "choria-server(8)", "choria.conf(5)", "systemctl(1)"],
 };

@@ -177,7 +177,7 @@ impl Login {
         let user = shown(&name);
         match result {
             Ok(token) => {
-                tracing::info!(event = "login", user, %address, "{user} logged in from {address}");
+                tracing::info!(event = "login", user, %address, "{user:?} logged in from {address}");
                 Ok(token)
             }
             Err(refusal) => {
@@ -187,7 +187,7 @@ impl Login {
                     user,
                     %address,
                     reason,
-                    "login of {user} from {address} is refused: {refusal}"
+                    "login of {user:?} from {address} is refused: {refusal}"
                 );
                 Err(refusal.text())
             }
@@ -279,7 +279,7 @@ impl Login {
 
 /// A name as somebody gave it, fit for a log: bounded, and without control characters.
 fn shown(name: &str) -> String {
-    format!("{:?}", name.chars().take(64).collect::<String>())
+    name.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// Logins that wait for a processor.
