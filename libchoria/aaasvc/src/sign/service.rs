@@ -96,7 +96,7 @@ impl Host {
             classes: Arc::new(ClassSource::new(None)),
             stats: Arc::new(Stats::default()),
             replays: Arc::new(Replays::default()),
-            authorization: Authorization::Off,
+            authorization: Authorization::off(),
             audit: None,
             broker: Broker { counters: Arc::clone(&options.counters), ..Broker::default() },
             started: now,
