@@ -2,6 +2,7 @@
 //! are killed or compete.
 
 use choria_tests::{Lab, PATIENCE, Process, free_port, http};
+use network::election::Bucket;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::path::Path;
@@ -152,10 +153,7 @@ fn a_provisioner_killed_in_the_middle_of_a_node_takes_it_up_again() {
 #[test]
 fn of_two_provisioners_one_works_and_the_other_takes_over_when_it_is_killed() {
     let lab = Lab::new();
-    let mut broker = lab.read("broker.conf");
-    broker.push_str("plugin.choria.network.stream.leader_election_ttl = 3s\n");
-    lab.write("broker.conf", &broker);
-    let _broker = lab.start_broker();
+    let _broker = start_broker_with_short_leads(&lab);
     for name in ["p1", "p2"] {
         site(&lab, name, "shell", "leader_election: true\n");
     }
@@ -177,6 +175,54 @@ fn of_two_provisioners_one_works_and_the_other_takes_over_when_it_is_killed() {
     let _second = second.ready();
     lab.wait_for_fleet(2);
     assert_eq!(audit(&lab).len(), 2);
+}
+
+#[test]
+fn a_leader_that_loses_its_lead_in_the_middle_of_a_node_makes_no_further_call() {
+    let lab = Lab::new();
+    let _broker = start_broker_with_short_leads(&lab);
+    site(&lab, "p1", "shell", "leader_election: true\nhelper_timeout: 1h\n");
+    lab.write("hang", "");
+    let provisioner = start(&lab, "p1");
+    let waiting = node(&lab, "n1");
+    until("the helper hangs", &provisioner, || {
+        !std::fs::read_to_string(lab.path("hung")).unwrap_or_default().is_empty()
+    });
+    let helper = lab.read("hung").trim().to_owned();
+    std::fs::remove_file(lab.path("hang")).expect("removed");
+
+    evict(&lab);
+    until("the work is given up", &provisioner, || !audit(&lab).is_empty());
+    assert_eq!(audit(&lab)[0], ("n1.lab.example.net".to_owned(), "paused".to_owned()));
+    assert!(lab.read("audit.jsonl").contains("provisioning is paused, cannot perform helper"));
+    let stat = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    until("the helper is gone", &provisioner, || stat(&helper).is_empty() || stat(&helper).contains(") Z"));
+
+    // Nobody else wants the lead, so it is won again, and the node found again.
+    let _member = waiting.ready();
+    lab.wait_for_fleet(1);
+    assert_eq!(audit(&lab).len(), 2);
+}
+
+/// A lead that is not renewed is over after three seconds.
+fn start_broker_with_short_leads(lab: &Lab) -> Process {
+    let text = lab.read("broker.conf");
+    lab.write("broker.conf", &format!("{text}plugin.choria.network.stream.leader_election_ttl = 3s\n"));
+    lab.start_broker()
+}
+
+/// Takes the lead from whoever has it.
+fn evict(lab: &Lab) {
+    let public = lab.keys("admin");
+    let words = ["jwt", "client", "admin.jwt", "up=admin", "issuer.seed", "--public-key", &public, "--org-admin"];
+    lab.choria(&[&words[..], &["--validity", "1d"]].concat()).succeeded();
+    lab.write("admin.conf", &lab.read("client.conf").replace("/client.", "/admin."));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let admin = lab.connect("admin").await;
+        let bucket = Bucket::new(&admin.connection, network::election::BUCKET, None).expect("a bucket");
+        bucket.delete("provisioner", None, PATIENCE).await.expect("deleted");
+    });
 }
 
 #[test]

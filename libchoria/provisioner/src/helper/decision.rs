@@ -81,9 +81,9 @@ pub enum Refused {
         rule: &'static str,
     },
     /// A value that must not reach a node.
-    #[error("the helper's answer has a {what} {name:?}: {rule}")]
+    #[error("the helper's answer has {what} {name:?}: {rule}")]
     Value {
-        /// The kind of value.
+        /// The kind of value, with its article.
         what: &'static str,
         /// Which one, cut to 128 characters; never a value that may be secret.
         name: String,
@@ -153,7 +153,7 @@ impl Bundle {
             return Err(Refused::Empty);
         }
         for (key, value) in &self.configuration {
-            let refused = |rule| Err(Refused::Value { what: "setting", name: cut(key), rule });
+            let refused = |rule| Err(Refused::Value { what: "a setting", name: cut(key), rule });
             if key.is_empty() || key.starts_with('#') || key.contains(|c: char| c == '=' || c.is_whitespace()) {
                 return refused("the name of a setting has no `=` and no white space, and does not begin with `#`");
             }
@@ -168,13 +168,13 @@ impl Bundle {
         if let Some(list) = self.configuration.get("collectives") {
             check_collectives(list.split(',').map(str::trim).filter(|name| !name.is_empty()))?;
         }
-        check_policies(&self.action_policies, "action policy", ".policy", POLICY_RULE)?;
-        check_policies(&self.opa_policies, "OPA policy", ".rego", REGO_RULE)?;
+        check_policies(&self.action_policies, "an action policy", ".policy", POLICY_RULE)?;
+        check_policies(&self.opa_policies, "an OPA policy", ".rego", REGO_RULE)?;
         self.check_files()?;
         let version = self.upgrade.chars().all(|c| c.is_ascii_alphanumeric() || "._+-~:".contains(c));
         if !version || self.upgrade.len() > 64 || self.upgrade.contains("..") {
             let rule = "it becomes part of an address: at most 64 letters, digits, `.`, `_`, `+`, `-`, `~`, `:`";
-            return Err(Refused::Value { what: "version", name: cut(&self.upgrade), rule });
+            return Err(Refused::Value { what: "a version", name: cut(&self.upgrade), rule });
         }
         if self.configuration.get("plugin.choria.server.provision").map(String::as_str) != Some("false") {
             let text = "the configuration does not set plugin.choria.server.provision to false: a node whose provisioning \
@@ -195,7 +195,7 @@ impl Bundle {
             let is_pem = text.contains("-----BEGIN ") && text.contains(label) && plain(text);
             if !text.is_empty() && !is_pem {
                 let rule = "certificates and keys are PEM";
-                return Err(Refused::Value { what: "file", name: what.to_owned(), rule });
+                return Err(Refused::Value { what: "a file", name: what.to_owned(), rule });
             }
         }
         let climbs = self.ssldir.split('/').any(|part| part == "..");
@@ -203,7 +203,7 @@ impl Bundle {
             && (!self.ssldir.starts_with('/') || climbs || self.ssldir.chars().any(char::is_control))
         {
             let rule = "it must be an absolute path without `..` and control characters";
-            return Err(Refused::Value { what: "folder", name: cut(&self.ssldir), rule });
+            return Err(Refused::Value { what: "a folder", name: cut(&self.ssldir), rule });
         }
         Ok(())
     }
@@ -267,11 +267,11 @@ fn wishes(
     check_collectives(wishes.collectives.iter().map(String::as_str))?;
     if let Some(organization) = wishes.organization.as_deref().filter(|text| text.chars().any(char::is_control)) {
         let rule = "no control characters";
-        return Err(Refused::Value { what: "server_claims.ou", name: cut(organization), rule });
+        return Err(Refused::Value { what: "a server_claims.ou", name: cut(organization), rule });
     }
     match wishes.publish_subjects.iter().find(|subject| !may_publish(subject)) {
         Some(subject) => {
-            Err(Refused::Value { what: "server_claims.pub_subjects", name: cut(subject), rule: SUBJECT_RULE })
+            Err(Refused::Value { what: "a server_claims.pub_subjects", name: cut(subject), rule: SUBJECT_RULE })
         }
         None => Ok(wishes),
     }
@@ -311,7 +311,7 @@ fn check_collectives<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), Ref
     for name in names {
         if name.parse::<Collective>().is_err() {
             let rule = "a collective is 1 to 128 ASCII letters, digits, `_` or `-`";
-            return Err(Refused::Value { what: "collective", name: cut(name), rule });
+            return Err(Refused::Value { what: "a collective", name: cut(name), rule });
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 mod asks;
 mod connections;
 mod messages;
+mod provisioners;
 mod starts;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,7 @@ fn every_refusal_in_the_table_is_what_is_said() {
     produced.extend(connections::refusals());
     produced.extend(messages::refusals());
     produced.extend(asks::refusals());
+    produced.extend(provisioners::refusals());
     if std::env::var_os("CHORIA_SHOW_REFUSALS").is_some() {
         produced.iter().for_each(|refusal| println!("@@ {} | {} | {}", refusal.id, refusal.from, refusal.text.trim()));
     }
