@@ -140,7 +140,9 @@ impl RollCall {
             tracing::warn!("nats-server told of {} of its {} connections", data.connections.len(), data.total);
             return;
         }
-        let present = data.connections.into_iter().filter_map(|connection| connection.present(&server.id)).collect();
+        let present: Vec<Present> =
+            data.connections.into_iter().filter_map(|connection| connection.present(&server.id)).collect();
+        tracing::debug!("{} nodes wait to be provisioned on nats-server {}", present.len(), server.id);
         for double in self.sessions.counted(&server.id, present, asked) {
             self.end(double).await;
         }
@@ -162,7 +164,9 @@ impl RollCall {
              {holder_connection} from {holder_address} too, on another broker of the cluster"
         );
         let subject = KICK.replace('*', &second.0.server);
-        if let Err(error) = self.client.publish(subject, format!("{{\"cid\":{connection}}}").into()).await {
+        // nats-server does nothing without a reply subject; nobody listens there.
+        let (reply, order) = (format!("{}.ended", self.inbox), format!("{{\"cid\":{connection}}}"));
+        if let Err(error) = self.client.publish_with_reply(subject, reply, order.into()).await {
             tracing::error!("connection {connection} cannot be ended: {error}");
         }
     }
@@ -185,8 +189,8 @@ struct Server {
     id: String,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
+/// Both are required: what is no answer to the question must not count as a nats-server without connections.
+#[derive(Deserialize)]
 struct Data {
     total: u64,
     connections: Vec<Connection>,
@@ -227,3 +231,38 @@ const LEAST_PAUSE: Duration = Duration::from_millis(200);
 
 /// More than one nats-server has connections.
 const MOST: u32 = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_nats_server_tells_nodes_from_provisioners() {
+        let text = r#"{"server":{"name":"b1","id":"NA"},"data":{"server_id":"NA","num_connections":3,"total":3,"offset":0,
+            "limit":65536,"connections":[
+            {"cid":7,"kind":"Client","ip":"192.0.2.7","start":"2026-11-21T18:30:25.1Z","name":"a.example.net",
+             "authorized_user":"provisioning/a.example.net","account":"provisioning"},
+            {"cid":8,"ip":"192.0.2.8","start":"2026-11-21T18:30:26Z","name":"b","authorized_user":"provisioner"},
+            {"cid":9,"ip":"192.0.2.9","start":"2026-11-21T18:30:27Z","authorized_user":"provisioning/*"}]}}"#;
+        let answer: Answer = serde_json::from_str(text).unwrap();
+        let present: Vec<Present> =
+            answer.data.connections.into_iter().filter_map(|connection| connection.present("NA")).collect();
+        assert_eq!(present.len(), 1);
+        let (name, place) = (present[0].name.as_str(), &present[0].place);
+        assert_eq!((name, place.connection, present[0].address.as_str()), ("a.example.net", 7, "192.0.2.7"));
+        for other in [r#"{"server":{"id":"NA"}}"#, r#"{"server":{"id":"NA"},"data":{}}"#, r#"{"error":"x"}"#] {
+            assert!(serde_json::from_str::<Answer>(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn two_missed_questions_in_a_row_mean_that_a_nats_server_is_gone() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<HashSet<_>>();
+        let rows: [(&[&str], &[&str], Option<&[&str]>); 3] =
+            [(&["a"], &["a", "b"], Some(&["a", "b"])), (&["a"], &["a"], Some(&["a"])), (&[], &["a"], None)];
+        for (answered, before, alive) in rows {
+            let round = Round { asked: None, answered: names(answered), before: names(before) };
+            assert_eq!(round.alive(), alive.map(names), "{answered:?} {before:?}");
+        }
+    }
+}

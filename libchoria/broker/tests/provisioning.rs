@@ -6,6 +6,7 @@
 #[allow(dead_code, reason = "each test program uses its part of the laboratory")]
 mod lab;
 
+use async_nats::connection::State;
 use async_nats::jetstream;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -148,8 +149,27 @@ async fn a_cluster_gives_a_name_to_one_connection() {
     first.flush().await;
     drop(first);
     until("the name is free everywhere", async || Member::connect_to(members[1].port, &waiting).await.is_ok()).await;
+    one_of_two_stays(&members, &lab).await;
     for member in members {
         member.served.end().await;
+    }
+}
+
+/// Both brokers are asked for one name at the same moment, until both give it away: then one of the two connections ends.
+async fn one_of_two_stays(members: &[lab::member::Member], lab: &Lab) {
+    let waiting = Access::unsigned(&lab.provisioning());
+    let deadline = std::time::Instant::now() + PATIENCE;
+    for name in NAMES.iter().cycle() {
+        let access = waiting.clone().named(name);
+        let (one, two) =
+            tokio::join!(Member::connect_to(members[0].port, &access), Member::connect_to(members[1].port, &access));
+        if let (Ok(one), Ok(two)) = (one, two) {
+            let lives = |member: &Member| member.client.connection_state() == State::Connected;
+            // It comes again by itself, and is refused then.
+            until("one of them stays", async || lives(&one) != lives(&two)).await;
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "the brokers never gave a name away twice");
     }
 }
 
@@ -258,6 +278,9 @@ fn denied(broker: &Served, label: &str) -> u64 {
 async fn next(messages: &mut async_nats::Subscriber) -> Bytes {
     tokio::time::timeout(PATIENCE, messages.next()).await.expect("a message").unwrap().payload
 }
+
+/// Nodes of the same two moments.
+const NAMES: [&str; 4] = ["d1.example.net", "d2.example.net", "d3.example.net", "d4.example.net"];
 
 /// As the lab's broker is configured.
 const PASSWORD: &str = "s3cret\"}";

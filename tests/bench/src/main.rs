@@ -4,9 +4,10 @@
 //! and prints the milliseconds until its startup event and its first reply; `choria-bench storm` connects thousands of
 //! members to a broker, and with `--hold` measures their return after its restart; `choria-bench provision` has a
 //! provisioner configure new servers (`provision-helper` is its helper); `choria-bench aaa` starts an AAA service and
-//! measures logins and signatures.
+//! measures logins and signatures; `choria-bench adapter` sends registration data through a broker's data adapter.
 
 mod aaa;
+mod adapter;
 mod micro;
 mod provision;
 mod start;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         ["micro"] => micro::run(),
         ["start", "--", command @ ..] if !command.is_empty() => start::run(command),
         ["storm", arguments @ ..] => storm::run(arguments),
+        ["adapter", arguments @ ..] => adapter::run(arguments),
         ["provision", arguments @ ..] => provision::run(arguments),
         ["provision-helper", port] => provision::help(port),
         ["aaa", arguments @ ..] => aaa::run(arguments),
@@ -28,7 +30,8 @@ fn main() -> ExitCode {
             "usage: choria-bench micro | choria-bench start -- COMMAND… | choria-bench storm --address HOST:PORT --issuer \
              SEED_FILE [--count N] [--at-once N] [--pid BROKER] [--servers] [--hold] | choria-bench traffic --address HOST:PORT --issuer SEED_FILE | \
              choria-bench provision --broker PROGRAM --server PROGRAM --provisioner PROGRAM [--count N] [--workers N] \
-             [--directory KEPT] | choria-bench aaa --program AAASVC [--count N] [--rounds N] [--callers N]"
+             [--directory KEPT] | choria-bench aaa --program AAASVC [--count N] [--rounds N] [--callers N] | \
+             choria-bench adapter --address HOST:PORT --issuer SEED_FILE [--pid BROKER] [--count N]"
         )),
     };
     match result {

@@ -20,6 +20,8 @@ impl Files {
         let secret: [u8; 32] = rand::random();
         let (organization, issuer) = (Seed::from_bytes(secret), SigningKey::Ed25519(Seed::from_bytes(secret)));
         let public = organization.public();
+        // For other measurements on the same network.
+        organization.write(&directory.join("issuer.seed"))?;
         let (now, mut random) = (SystemTime::now(), rand::thread_rng());
         let mut provisioning = ProvisioningClaims::new("s3cret", VALIDITY, now, &mut random)?;
         provisioning.urls = format!("nats://127.0.0.1:{port}");
@@ -90,7 +92,11 @@ impl Files {
              plugin.choria.network.stream.store = {}\nplugin.choria.network.provisioning.client_password = s3cret\n\
              plugin.security.provider = choria\nplugin.security.choria.token_file = {}\n\
              plugin.security.choria.seed_file = {}\nplugin.security.issuer.names = choria\n\
-             plugin.security.issuer.choria.public = {issuer}\n",
+             plugin.security.issuer.choria.public = {issuer}\n\
+             plugin.choria.adapters = registration\nplugin.choria.adapter.registration.type = choria_streams\n\
+             plugin.choria.adapter.registration.stream.topic = choria.node_metadata.%s\n\
+             plugin.choria.adapter.registration.ingest.topic = choria.broadcast.agent.registration\n\
+             plugin.choria.adapter.registration.ingest.protocol = request\n",
             path("streams"),
             path("broker.jwt"),
             path("broker.seed")
