@@ -92,7 +92,7 @@ fn refuse(denied: &Denied, node: &Node) {
         agent = %denied.agent(),
         action = %shown(&denied.call().body.action),
         reason = denied.reason(),
-        "{denied}"
+        "a call was denied"
     );
     if node.audit.as_ref().is_some_and(|audit| !audit.write_denied(denied, SystemTime::now())) {
         node.stats.count(Counter::Unaudited);

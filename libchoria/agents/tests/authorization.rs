@@ -209,7 +209,7 @@ async fn policy_files_that_are_none_deny() {
         // Root reads everything, others do not.
         if !nix::unistd::geteuid().is_root() {
             std::fs::write(&path, good).expect("written");
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0)).expect("set");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).expect("set");
             assert!(!site.ping("up=ann").await, "{provider}: unreadable");
             clear();
         }
@@ -277,7 +277,9 @@ async fn tokens_say_what_their_caller_may_do() {
     let demonstration = vectors::root().join("config/choria.rego");
     let demonstration = std::fs::read_to_string(demonstration).expect("the demonstration's policy");
     let here = || Filter { identities: vec![IDENTITY.to_owned()], ..Filter::default() };
-    let rows: Vec<(&str, &[&str], Option<&str>, Filter, Result<(), &str>)> = vec![
+    // Name, agents, policy, filter, reason of the denial.
+    type Row<'a> = (&'a str, &'a [&'a str], Option<&'a str>, Filter, Result<(), &'a str>);
+    let rows: Vec<Row<'_>> = vec![
         ("all agents", &["*"], None, Filter::default(), Ok(())),
         ("the agent", &["puppet.*", "rpcutil.*"], None, Filter::default(), Ok(())),
         ("the action", &["rpcutil.ping"], None, Filter::default(), Ok(())),
@@ -285,7 +287,7 @@ async fn tokens_say_what_their_caller_may_do() {
         ("no entry", &["rpcutil"], None, Filter::default(), Err("invalid agent policy: rpcutil")),
         ("neither", &[], None, Filter::default(), Err("no policy received in token")),
         ("an empty policy", &[], Some(""), Filter::default(), Err("no policy received in token")),
-        ("both", &["*"], Some(&owner), Filter::default(), Err("received agent list and rego policy")),
+        ("both", &["*"], Some(owner), Filter::default(), Err("received agent list and rego policy")),
         ("a policy", &[], Some(owner), here(), Ok(())),
         ("a policy that wants a filter", &[], Some(owner), Filter::default(), Err("denied by the opa_policy")),
         ("the demonstration's", &[], Some(&demonstration), Filter::default(), Ok(())),

@@ -80,7 +80,7 @@ impl Site {
     }
 
     fn metric(&self, name: &str) -> u64 {
-        let body = http::get(self.port, "/metrics").body;
+        let body = http::get(self.port, "/choria/prometheus").body;
         let line = body.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} in {body}"));
         line.rsplit(' ').next().and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("{line}"))
     }
@@ -123,6 +123,14 @@ fn policy_files_decide_and_their_changes_count_at_once() {
     assert_eq!(told("rpcutil.rego in line 2 is not valid"), 3, "once for the file and once for each denial");
     assert_eq!(site.metric("choria_server_policy_faults{"), 2);
     assert!(site.metric("choria_server_denied{") >= 8);
+    // The same is told by an examination of the node's files, before anything counts.
+    let report = site.lab.choria_as("n1", &["doctor", "--server", "--json"]).stdout;
+    let report: Value = serde_json::from_str(&report).unwrap_or_else(|error| panic!("{error}: {report}"));
+    let findings: Vec<&Value> =
+        report["checks"].as_array().expect("checks").iter().filter(|check| check["check"] == "policies").collect();
+    assert!(findings.len() == 1 && findings[0]["result"] == "fail", "{findings:?}");
+    let text = findings[0]["text"].as_str().expect("a text");
+    assert!(text.contains("policies/rego/rpcutil.rego line 2: rules build on themselves"), "{text}");
     // Discovery is nobody's to forbid.
     site.lab.wait_for_fleet(1);
 

@@ -11,6 +11,7 @@ mod fleet;
 mod login;
 mod names;
 mod permissions;
+mod policies;
 mod port;
 mod report;
 mod server;
@@ -124,6 +125,7 @@ async fn examine(report: &mut Report, settings: &Settings, role: Role) {
     match role {
         Role::Client => {}
         Role::Server => {
+            policies::examine(report, &settings);
             server::status(report, &settings, now);
             server::unit(report, "choria-server").await;
         }
@@ -229,6 +231,7 @@ impl Role {
                 login::CHECK,
                 permissions::CHECK,
                 server::SUBJECTS,
+                policies::CHECK,
                 server::STATUS,
                 server::UNIT,
             ],

@@ -75,7 +75,7 @@ struct Line {
 enum Says {
     /// What holds when no later rule fits.
     Default(bool),
-    Rule(Rule),
+    Rule(Box<Rule>),
 }
 
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl ActionPolicy {
                 for why in unusable.into_iter().flatten() {
                     fault(format!("what reaches this rule is denied: {why}"));
                 }
-                lines.push(Line { number, says: Says::Rule(rule) });
+                lines.push(Line { number, says: Says::Rule(Box::new(rule)) });
             } else {
                 fault(format!(
                     "{:?} is left out: a rule is allow or deny, callers, actions, facts and classes with tabs between \
