@@ -11,6 +11,7 @@ use config::{Settings, keys};
 use nix::unistd::{Gid, Group, fchown, geteuid};
 use serde::Serialize;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -139,9 +140,21 @@ fn line(agent: &str, call: &Authorized, now: SystemTime) -> Vec<u8> {
         sender: request.sender.as_str(),
         agent,
         action: call.action(),
-        data: &call.body().data,
+        data: &shown(agent, &call.body().data),
     };
     written(&line)
+}
+
+/// The inputs as they may be written down: the secrets of provisioning are not, wherever the line ends up.
+fn shown<'a>(agent: &str, data: &'a Value) -> Cow<'a, Value> {
+    let Value::Object(inputs) = data else { return Cow::Borrowed(data) };
+    let is_secret = |name: &str| ["token", "key", "config"].iter().any(|secret| name.eq_ignore_ascii_case(secret));
+    if agent != "choria_provision" || !inputs.keys().any(|name| is_secret(name)) {
+        return Cow::Borrowed(data);
+    }
+    let hidden =
+        |(name, value): (&String, &Value)| (name.clone(), if is_secret(name) { "*****".into() } else { value.clone() });
+    Cow::Owned(Value::Object(inputs.iter().map(hidden).collect()))
 }
 
 fn denied_line(denied: &Denied, now: SystemTime) -> Vec<u8> {
@@ -205,6 +218,14 @@ mod tests {
         for (seconds, nanoseconds, text) in rows {
             assert_eq!(timestamp(SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)), text);
         }
+    }
+
+    #[test]
+    fn the_secrets_of_provisioning_are_not_written_down() {
+        let data = serde_json::json!({"Token": "s3cret", "key": "PEM", "config": "{}", "splay": 1});
+        let hidden = serde_json::json!({"Token": "*****", "key": "*****", "config": "*****", "splay": 1});
+        assert_eq!(*shown("choria_provision", &data), hidden);
+        assert_eq!(*shown("rpcutil", &data), data);
     }
 
     #[test]
