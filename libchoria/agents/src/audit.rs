@@ -140,13 +140,13 @@ fn line(agent: &str, call: &Authorized, now: SystemTime) -> Vec<u8> {
         sender: request.sender.as_str(),
         agent,
         action: call.action(),
-        data: &shown(agent, &call.body().data),
+        data: &without_secrets(agent, &call.body().data),
     };
     written(&line)
 }
 
 /// The inputs as they may be written down: the secrets of provisioning are not, wherever the line ends up.
-fn shown<'a>(agent: &str, data: &'a Value) -> Cow<'a, Value> {
+fn without_secrets<'a>(agent: &str, data: &'a Value) -> Cow<'a, Value> {
     let Value::Object(inputs) = data else { return Cow::Borrowed(data) };
     let is_secret = |name: &str| ["token", "key", "config"].iter().any(|secret| name.eq_ignore_ascii_case(secret));
     if agent != "choria_provision" || !inputs.keys().any(|name| is_secret(name)) {
@@ -224,8 +224,8 @@ mod tests {
     fn the_secrets_of_provisioning_are_not_written_down() {
         let data = serde_json::json!({"Token": "s3cret", "key": "PEM", "config": "{}", "splay": 1});
         let hidden = serde_json::json!({"Token": "*****", "key": "*****", "config": "*****", "splay": 1});
-        assert_eq!(*shown("choria_provision", &data), hidden);
-        assert_eq!(*shown("rpcutil", &data), data);
+        assert_eq!(*without_secrets("choria_provision", &data), hidden);
+        assert_eq!(*without_secrets("rpcutil", &data), data);
     }
 
     #[test]

@@ -208,7 +208,7 @@ async fn a_node_is_provisioned() {
     let key = rig.new_key().await;
     assert_eq!(rig.files(), [], "a reboot now leaves nothing behind");
     let bundle = json!({
-        "token": SECRET, "config": rig.configuration().to_string(), "server_jwt": rig.token_for(IDENTITY, key.clone()),
+        "token": SECRET, "config": rig.configuration().to_string(), "server_jwt": rig.token_for(IDENTITY, key),
         "ca": "", "certificate": "", "key": "", "ssldir": "", "ecdh_public": "",
         "action_policies": {"rpcutil.policy": "policy default deny\n"}, "opa_policies": {"main.rego": "package x\n"},
     });
@@ -373,7 +373,7 @@ async fn bundles_that_are_refused_change_nothing() {
     data(&rig.call("jwt", json!({"token": SECRET})).await);
     let key = rig.new_key().await;
     let before = rig.files();
-    let good = || json!({"token": SECRET, "config": rig.configuration().to_string(), "server_jwt": rig.token_for(IDENTITY, key.clone())});
+    let good = || json!({"token": SECRET, "config": rig.configuration().to_string(), "server_jwt": rig.token_for(IDENTITY, key)});
     let with = |key: &str, value: Value| {
         let mut bundle = good();
         bundle[key] = value;
@@ -412,7 +412,7 @@ async fn bundles_that_are_refused_change_nothing() {
         ("other identity", configured("identity", "s4.choria.local"), "Could not write config: the token is for s3"),
         (
             "another's token",
-            with("server_jwt", rig.token_for("s4.choria.local", key.clone()).into()),
+            with("server_jwt", rig.token_for("s4.choria.local", key).into()),
             "JWT Setup Failed: the token is for s4",
         ),
         ("another key's token", with("server_jwt", rig.token_for(IDENTITY, other).into()), "JWT Setup Failed: "),

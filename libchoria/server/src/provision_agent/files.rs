@@ -56,12 +56,12 @@ pub(super) struct SystemDisk;
 /// # Errors
 /// [`NotCommitted`]; everything is then as before. Only a disk that fails again while that is undone leaves it to
 /// [`recover`], which makes all changes or none.
-pub(super) fn commit(disk: &dyn Disk, directory: &Path, changes: Vec<Change>) -> Result<(), NotCommitted> {
+pub(super) fn commit(disk: &dyn Disk, directory: &Path, changes: &[Change]) -> Result<(), NotCommitted> {
     let mut made = Vec::new();
-    let journal = match stage(disk, directory, &changes, &mut made) {
+    let journal = match stage(disk, directory, changes, &mut made) {
         Ok(journal) => journal,
         Err(error) => {
-            unstage(disk, directory, &changes, &made);
+            unstage(disk, directory, changes, &made);
             return Err(error);
         }
     };

@@ -202,7 +202,7 @@ impl Provision {
                 };
                 bundle::plan(&bundle, &round).and_then(|Plan { changes, lines }| {
                     let directory = directory_of(&setup.config_file);
-                    let committed = files::commit(&files::SystemDisk, &directory, changes);
+                    let committed = files::commit(&files::SystemDisk, &directory, &changes);
                     committed.map(|()| lines).map_err(|error| format!("Could not write config: {error}"))
                 })
             };
@@ -228,7 +228,7 @@ impl Provision {
         let changes = self
             .reprovision_changes(call, node)
             .map_err(|why| call.aborted(format!("Could not write config: {why}")))?;
-        files::commit(&files::SystemDisk, &self.directory(), changes)
+        files::commit(&files::SystemDisk, &self.directory(), &changes)
             .map_err(|error| call.aborted(format!("Could not write config: {error}")))?;
         let delay = Duration::from_secs(self.state().below(10) + 2);
         self.control.leave(Outcome::Restart, delay);

@@ -284,7 +284,7 @@ mod tests {
             ("expired, bad token: waits", unusable(), configured(Some(false), expired()), NOTED),
             // A copied disk.
             ("copy", yes.clone(), configured(None, Some(Ok("n2"))), "other identity"),
-            ("copy, not by default", no.clone(), configured(None, Some(Ok("n2"))), "other identity"),
+            ("copy, not by default", no, configured(None, Some(Ok("n2"))), "other identity"),
             ("copy, off: its checks refuse it", yes, configured(Some(false), Some(Ok("n2"))), FLEET),
             ("copy, no token", TokenFound::Absent, configured(None, Some(Ok("n2"))), FLEET),
         ];

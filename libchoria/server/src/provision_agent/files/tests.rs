@@ -118,7 +118,7 @@ fn new() -> BTreeMap<String, String> {
 fn all_files_are_replaced_with_their_modes() {
     let folder = tempfile::tempdir().expect("a folder");
     before(folder.path());
-    commit(&SystemDisk, folder.path(), changes(folder.path())).expect("committed");
+    commit(&SystemDisk, folder.path(), &changes(folder.path())).expect("committed");
     assert_eq!(contents(folder.path()), new());
     let mode = |name: &str| fs::metadata(folder.path().join(name)).expect("there").permissions().mode() & 0o777;
     let names = ["server.seed", "ssl/ca.pem", "policies/rego/main.rego", "policies/rego", "ssl"];
@@ -133,7 +133,7 @@ fn whatever_fails_once_all_or_nothing_is_changed() {
         let folder = tempfile::tempdir().expect("a folder");
         before(folder.path());
         let disk = Faulty { left: Cell::new(step), dead: false };
-        let result = commit(&disk, folder.path(), changes(folder.path()));
+        let result = commit(&disk, folder.path(), &changes(folder.path()));
         if disk.left.get() != usize::MAX {
             assert!(result.is_ok() && step > 20, "{step} operations");
             break;
@@ -158,7 +158,7 @@ fn wherever_the_machine_stops_all_or_nothing_is_changed() {
         before(folder.path());
         let disk = Faulty { left: Cell::new(step), dead: true };
         // What it answers is heard by nobody.
-        drop(commit(&disk, folder.path(), changes(folder.path())));
+        drop(commit(&disk, folder.path(), &changes(folder.path())));
         let stopped = disk.left.get() == 0;
         recover(&SystemDisk, folder.path()).expect("recovered");
         let after = contents(folder.path());
@@ -178,7 +178,7 @@ fn a_recovery_that_is_interrupted_is_completed_by_the_next() {
         for recovery in 1..12 {
             let folder = tempfile::tempdir().expect("a folder");
             before(folder.path());
-            drop(commit(&Faulty { left: Cell::new(step), dead: true }, folder.path(), changes(folder.path())));
+            drop(commit(&Faulty { left: Cell::new(step), dead: true }, folder.path(), &changes(folder.path())));
             drop(recover(&Faulty { left: Cell::new(recovery), dead: true }, folder.path()));
             recover(&SystemDisk, folder.path()).expect("recovered");
             let after = contents(folder.path());
