@@ -124,7 +124,19 @@ const EXAMPLES: &[(&str, Examples)] = &[
             "choria election run --terminate backup -- /usr/local/bin/backup --forever",
         )],
     ),
-    ("choria-emulate", &[("A thousand servers in one process, for load tests:", "choria emulate --help")]),
+    (
+        "choria-emulate",
+        &[
+            (
+                "A thousand servers in one process, for load tests:",
+                "choria emulate --count 1000 --issuer issuer.seed --server broker.example.net:4222",
+            ),
+            (
+                "A hundred servers without credentials, to see how fast they are provisioned:",
+                "choria emulate --count 100 --provision provisioning.jwt --folder /tmp/nodes --report 5s",
+            ),
+        ],
+    ),
     (
         "choria-facts",
         &[

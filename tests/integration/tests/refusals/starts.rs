@@ -154,6 +154,21 @@ fn servers(lab: &Lab) -> Vec<Refusal> {
         FROM,
         lab.start(FROM, &["--config", "nosuch.conf"]).output().stderr,
     ));
+    std::fs::create_dir(lab.path("unprovisioned")).expect("a folder");
+    let make = ["jwt", "provisioning", "unprovisioned/provisioning.jwt", "issuer.seed", "--token", "s3cret"];
+    let tokens: [(&str, Option<&[&str]>); 3] = [
+        ("server-not-by-default", Some(&["--urls", "127.0.0.1:4222", "--protocol-v2"])),
+        ("server-protocol-1", Some(&["--urls", "127.0.0.1:4222", "--default"])),
+        ("server-provisioning-token", None),
+    ];
+    for (id, words) in tokens {
+        match words {
+            Some(words) => _ = lab.choria(&[&make[..], words].concat()).succeeded(),
+            None => lab.write("unprovisioned/provisioning.jwt", "garbage"),
+        }
+        let output = lab.start(FROM, &["--config", "unprovisioned/server.conf"]).output();
+        all.push(Refusal::new(id, FROM, output.stderr));
+    }
     lab.write("empty.pem", "");
     changed(lab, "n1", &Add("plugin.security.choria.ca = empty.pem"));
     all.push(Refusal::new("server-ca-empty", FROM, run(lab, FROM)));
