@@ -3,7 +3,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `token`, `configuration`, `transport`, `request`, `filter`, `ddl`, `expression`, `policy` | one target each |
+//! | `token`, `configuration`, `transport`, `request`, `filter`, `ddl`, `expression`, `policy`, `helper` | one target each |
 //! | `seeds` | first inputs, made from the recorded data at run time |
 //! | `party` | the keys and the provider that targets sign and verify with |
 //!
@@ -15,6 +15,7 @@ mod configuration;
 mod ddl;
 mod expression;
 mod filter;
+mod helper;
 mod party;
 mod policy;
 mod request;
@@ -39,7 +40,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const ALL: [Target; 8] = [
+pub const ALL: [Target; 9] = [
     Target { name: "token", run: token::run, seeds: seeds::token },
     Target { name: "configuration", run: configuration::run, seeds: seeds::configuration },
     Target { name: "transport", run: transport::run, seeds: seeds::transport },
@@ -48,6 +49,7 @@ pub const ALL: [Target; 8] = [
     Target { name: "ddl", run: ddl::run, seeds: seeds::ddl },
     Target { name: "expression", run: expression::run, seeds: seeds::expression },
     Target { name: "policy", run: policy::run, seeds: seeds::policy },
+    Target { name: "helper", run: helper::run, seeds: seeds::helper },
 ];
 
 impl Target {

@@ -22,6 +22,20 @@ pub(crate) fn token() -> Seeds {
     seeds
 }
 
+/// The recorded answers of a helper, and some that a helper could give.
+pub(crate) fn helper() -> Seeds {
+    let mut seeds = files("provisioning", ".stdout.json");
+    let others = [
+        r#"{"defer":true,"msg":"later"}"#,
+        r#"{"shutdown":true,"msg":"unwanted"}"#,
+        r#"{"configuration":{"a":"b"},"action_policies":{"x.policy":"p"},"opa_policies":{"x.rego":"p"},"upgrade":"1.0"}"#,
+        r#"{"configuration":{"a":"b"},"certificate":"-----BEGIN CERTIFICATE-----","key":"-----BEGIN PRIVATE KEY-----"}"#,
+        r#"{"configuration":{"a":"b"},"server_claims":{"pub_subjects":["a.>"],"collectives":["c"],"ou":"o","exp":1}}"#,
+    ];
+    seeds.extend((0..).zip(others).map(|(number, text): (u32, &str)| (format!("other-{number}"), text.into())));
+    seeds
+}
+
 /// The recorded files, each key with its default, and each key with some values of its own.
 pub(crate) fn configuration() -> Seeds {
     let mut seeds: Seeds = [".conf", ".cfg"].iter().flat_map(|ending| files("config", ending)).collect();
