@@ -91,6 +91,11 @@ impl Metrics {
         *lock(&self.auditors).entry(auditor).or_default() += 1;
     }
 
+    #[cfg(test)]
+    pub(crate) fn auditor_errors(&self, auditor: &str) -> u64 {
+        lock(&self.auditors).get(auditor).copied().unwrap_or_default()
+    }
+
     pub(crate) fn answered(&self, status: u16) {
         *lock(&self.answers).entry(status).or_default() += 1;
     }

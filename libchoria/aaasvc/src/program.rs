@@ -131,15 +131,18 @@ async fn serve(prepared: Prepared, context: daemon::Context) -> anyhow::Result<E
         }
     };
     let mut status = std::pin::pin!(status);
+    let Work { mut tasks, beats } = work;
+    // Made once: dropped in the middle of a question, it would leave it without an answer.
+    let mut watchdog = std::pin::pin!(beat::collect(&beats, &context));
     let ended = loop {
         tokio::select! {
             () = context.stop().cancelled() => break None,
-            ended = work.tasks.join_next() => break ended,
+            ended = tasks.join_next() => break ended,
             () = reloads.next() => {
                 workshop.reload(&context);
                 context.reloaded();
             }
-            never = beat::collect(&work.beats, &context) => match never {},
+            never = &mut watchdog => match never {},
             () = &mut status => {}
         }
     };
@@ -150,7 +153,7 @@ async fn serve(prepared: Prepared, context: daemon::Context) -> anyhow::Result<E
         Some(Err(fault)) => Err(anyhow::Error::from(fault).context("a part of the service ended by a fault")),
         None => Ok(()),
     };
-    while let Some(ended) = work.tasks.join_next().await {
+    while let Some(ended) = tasks.join_next().await {
         if let Ok(Err(error)) = ended {
             tracing::error!("while stopping: {error:#}");
         }

@@ -174,29 +174,4 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const CONFIRMATION_LIMIT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
-mod tests {
-    use super::super::Action;
-    use super::*;
-
-    fn record() -> Record<'static> {
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_252_601);
-        Record { action: Action::Deny, caller: "up=jo", request: br#"{"a":"%s"}"#, time }
-    }
-
-    #[test]
-    fn the_request_is_embedded_as_an_object() {
-        let expected = r#"{"protocol":"io.choria.signer.v1.signature_audit","callerid":"up=jo","action":"deny","site":"lon1","time":1795252601,"request":{"a":"%s"}}"#;
-        assert_eq!(message(&record(), "lon1"), expected.as_bytes());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_full_queue_makes_wait_and_then_refuses() {
-        let (sender, mut queue) = mpsc::channel(1);
-        let sender = Queue(sender);
-        sender.put(&record(), "x").await.expect("room");
-        let error = sender.put(&record(), "x").await.expect_err("no room").to_string();
-        assert!(error.starts_with("the audit queue is full: 1 records wait"), "{error}");
-        queue.recv().await.expect("the first");
-        sender.put(&record(), "x").await.expect("room again");
-    }
-}
+mod tests;
