@@ -102,7 +102,7 @@ impl Site {
     fn start() -> Self {
         let lab = Lab::new();
         let (broker_port, server_port) = (free_port(), free_port());
-        append(&lab, "broker.conf", &format!("plugin.choria.stats_port = {broker_port}\n"));
+        append(&lab, "broker.conf", &format!("plugin.choria.stats_port = {broker_port}\n{ADAPTER}"));
         let folder = lab.folder().display().to_string();
         let broker =
             lab.start_with("choria-broker", &["--config", "broker.conf"], &[("STATE_DIRECTORY", &folder)]).ready();
@@ -220,6 +220,11 @@ fn many_at_once(port: u16) {
     let all: Vec<_> = (0..200).map(|_| std::thread::spawn(move || http::get(port, "/choria/metrics").status)).collect();
     assert!(all.into_iter().all(|one| one.join().expect("an answer") == 200));
 }
+
+/// An adapter makes metrics from its start on.
+const ADAPTER: &str = "plugin.choria.adapters = registration\n\
+    plugin.choria.adapter.registration.type = choria_streams\n\
+    plugin.choria.adapter.registration.ingest.topic = choria.broadcast.agent.registration\n";
 
 /// Names and types of the table in README.md.
 fn documented() -> Vec<(String, String)> {
