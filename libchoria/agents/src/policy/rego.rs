@@ -196,6 +196,7 @@ fn prepare(text: &str, outline: &Outline, package: Package) -> Result<(Dialect, 
     // As in the original, a function that fails is undefined rather than an end to everything.
     engine.set_strict_builtin_errors(false);
     engine.set_gather_prints(true);
+    functions::bound(&mut engine).map_err(|error| (None, error.to_string()))?;
     engine.compile_with_entrypoint(&package.rule().into()).map_err(|error| match brief(&error.to_string()) {
         (None, why) if why == "not a valid rule path" => {
             (None, "it has no rule allow; write at least `default allow = false`".to_owned())

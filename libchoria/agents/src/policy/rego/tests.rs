@@ -232,3 +232,27 @@ fn one_evaluation_leaves_nothing_for_the_next() {
     policy.allows(&json!({"data": {"ok": true}}), &Filter::default()).expect("an answer");
     assert_eq!(policy.allows(&json!({}), &Filter::default()), Ok(false));
 }
+
+#[test]
+fn ranges_are_those_of_the_language_and_bounded() {
+    let rows = [
+        ("numbers.range(1, 3) == [1, 2, 3]", Some(true)),
+        ("numbers.range(3, 1) == [3, 2, 1]", Some(true)),
+        ("numbers.range(2, 2) == [2]", Some(true)),
+        ("numbers.range_step(1, 6, 2) == [1, 3, 5]", Some(true)),
+        ("numbers.range_step(6, 1, 2) == [6, 4, 2]", Some(true)),
+        ("numbers.range_step(1, 6, 0)", Some(false)),
+        ("numbers.range(1.5, 3)", Some(false)),
+        ("numbers.range(\"a\", 3)", Some(false)),
+        ("count(numbers.range(1, 100000)) == 100000", Some(true)),
+        ("numbers.range(1, 100001)", None),
+        ("numbers.range(1, 1000000000000)", None),
+        ("numbers.range(-9223372036854775807, 9223372036854775807)", None),
+        ("numbers.range_step(1, 1000000000000, 1)", None),
+    ];
+    for (call, expected) in rows {
+        let text = format!("package io.choria.aaasvc\ndefault allow = false\nallow {{ {call} }}\n");
+        let got = aaa(&text).expect(call).allows(&json!({}), &Filter::default());
+        assert_eq!(got.clone().ok(), expected, "{call}: {got:?}");
+    }
+}
