@@ -129,7 +129,7 @@ async fn a_signer_that_refuses_is_named() {
         signing_client(&broker, &[("plugin.choria.security.request_signer.service", "1")]).await.expect("a client");
     let error =
         within("a refusal", client.ping(&Filter::default(), &client.ping_options())).await.expect_err("refused");
-    assert!(error.to_string() == "could not perform request: signing failed: Request Denied", "{error}");
+    assert!(error.to_string() == "signing failed: Request Denied", "{error}");
 
     let broker = Broker::start(|_, _| vec![]).await;
     let url = [("plugin.choria.security.request_signer.url", "signer.example.net/choria/v1/sign")];
@@ -200,7 +200,7 @@ async fn requests_are_signed_over_http_or_refused_in_the_known_words() {
         (
             "refused",
             Box::new(|_| Some((200, "{\"error\":\"Request denied\"}".to_owned()))),
-            "could not perform request: error from remote signer: Request denied",
+            "error from remote signer: Request denied",
         ),
         ("not found", Box::new(|_| Some((404, String::new()))), "could not perform remote signing request"),
         ("empty", Box::new(|_| Some((200, "{}".to_owned()))), "it holds no secure_request"),

@@ -101,7 +101,7 @@ pub enum RequestError {
     #[error("requests cannot be signed: {0}")]
     Signer(#[from] HttpSignerError),
     /// The request could not be signed.
-    #[error("could not perform request: {0}")]
+    #[error("{0}")]
     Sign(#[from] SignError),
     /// The answers cannot be listened for.
     #[error("could not listen for replies: {0}")]
