@@ -36,9 +36,13 @@ fn the_pages_of_daemons_know_their_flags() {
     let lab = Lab::new();
     std::fs::create_dir(lab.path("man")).expect("a directory");
     lab.choria(&["man", "man"]).succeeded();
-    for daemon in ["choria-broker", "choria-server", "choria-provisioner"] {
+    for daemon in ["choria-broker", "choria-server", "choria-provisioner", "choria-aaasvc"] {
         let page = lab.read(&format!("man/{daemon}.8")).replace("\\-", "-");
-        let help = Command::new(programs().join(daemon)).arg("--help").output().expect("help");
+        let help = Command::new(programs().join(daemon))
+            .args((daemon == "choria-aaasvc").then_some("run"))
+            .arg("--help")
+            .output()
+            .expect("help");
         let help = String::from_utf8_lossy(&help.stdout).into_owned();
         let flags: Vec<&str> = help.split_whitespace().filter(|word| word.starts_with("--")).collect();
         assert!(flags.len() >= 3, "{help}");

@@ -62,24 +62,16 @@ fn provisioner() -> Command {
 }
 
 fn aaasvc() -> Command {
-    let config = Arg::new("config").long("config").value_name("FILE").default_value("/etc/choria/aaasvc.json");
-    let run = Command::new("run")
-        .about("Runs the service")
-        .arg(config.help("Configuration file"))
-        .arg(Arg::new("pid").long("pid").value_name("FILE").help("Write the process number to this file while running"))
-        .arg(flag("debug").help("Log debug messages, to the journal or standard error"));
-    let crypt = Command::new("crypt").about("Prints bcrypt hashes of the passwords on standard input, one a line");
-    Command::new("choria-aaasvc")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("Logs people in and signs their requests")
+    let command = Arg::new("command").value_name("COMMAND").required(true);
+    let words =
+        "`run` runs the service; `crypt` prints a bcrypt hash for each password on standard input and takes no options";
+    daemon("choria-aaasvc", "Logs people in and signs their requests", "/etc/choria/aaasvc.json")
         .long_about(
             "Logs people in and signs their requests\n\nThe service gives tokens for names and passwords over HTTPS, and signs \
              requests of their holders over HTTPS and as the RPC service aaa_signer, if its policies allow them. Each decision is \
              audited.",
         )
-        .subcommand(run)
-        .subcommand(crypt)
-        .after_help(EXIT_CODES)
+        .arg(command.help(words))
 }
 
 /// What all have.
