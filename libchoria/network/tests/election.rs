@@ -178,7 +178,7 @@ async fn keys_are_created_updated_and_deleted_by_revision() {
 }
 
 async fn login(server: &NatsServer, user: &str) -> Connection {
-    let user = Some(UserPassword { user: user.to_owned(), password: "x".to_owned().into() });
+    let user = Some(UserPassword { user: user.to_owned(), password: "x".to_owned() });
     let options = Options { user, ..options(&server.nats, Login::Anonymous) };
     within("connecting", connect(options, CancellationToken::new())).await.expect("it connects")
 }

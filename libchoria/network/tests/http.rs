@@ -101,7 +101,8 @@ async fn answers_without_end_or_sense_are_errors() {
     ]
     .concat();
     let headers = [b"HTTP/1.1 200 OK\r\n".to_vec(), b"x: y\r\n".repeat(20_000)].concat();
-    let rows: [(&str, Vec<u8>, bool, Limits, fn(&HttpError) -> bool); 8] = [
+    type Row = (&'static str, Vec<u8>, bool, Limits, fn(&HttpError) -> bool);
+    let rows: [Row; 8] = [
         ("as long as allowed and a byte", huge, true, LIMITS, |e| matches!(e, HttpError::TooLarge { limit: 1024, .. })),
         ("chunks without end", chunked, true, LIMITS, |e| matches!(e, HttpError::TooLarge { .. })),
         ("headers without end", headers, true, LIMITS, |e| matches!(e, HttpError::Broken { .. })),
