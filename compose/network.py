@@ -31,7 +31,8 @@ def build(release):
     if not shutil.which("cargo"):
         raise Trouble("cargo was not found: install a Rust toolchain, 1.85 or newer")
     say("building (the first time takes a few minutes)")
-    command = ["cargo", "build", "--locked", "-p", "choria", "-p", "choria-broker", "-p", "choria-server"]
+    command = ["cargo", "build", "--locked", "-p", "choria", "-p", "choria-broker", "-p", "choria-server", "-p", "choria-provisioner",
+               "-p", "choria-aaasvc"]
     command += ["--release"] if release else []
     if subprocess.run(command, cwd=ROOT).returncode:
         raise Trouble("the build failed, see above")

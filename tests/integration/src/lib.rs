@@ -2,6 +2,7 @@
 //! credentials and ports. Nothing in it sleeps: programs say when they are ready through the service manager's
 //! notification socket, and clients are asked until the answer is there or the time is up.
 
+mod demonstration;
 pub mod exposition;
 mod files;
 pub mod http;
@@ -11,6 +12,7 @@ mod process;
 mod proxy;
 mod skip;
 
+pub use demonstration::{BROKER_PASSWORD, Demonstration, PASSWORD, PROVISION_TOKEN};
 pub use member::Member;
 pub use namespace::{Cut, Wire};
 pub use process::{Output, Process};
@@ -221,7 +223,7 @@ pub fn programs() -> PathBuf {
     let own = this.parent().expect("a program lives in a folder");
     let is_test = own.ends_with("deps");
     let folder = if is_test { own.parent().expect("tests live in target/PROFILE/deps") } else { own };
-    for program in ["choria", "choria-broker", "choria-server"] {
+    for program in ["choria", "choria-broker", "choria-server", "choria-provisioner", "choria-aaasvc"] {
         assert!(
             folder.join(program).is_file(),
             "{program} was not built: use tests/run integration, or run 'cargo build' first"

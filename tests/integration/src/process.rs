@@ -4,6 +4,7 @@ use crate::{Lab, PATIENCE};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsStr;
+use std::io::{Seek, Write};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -41,6 +42,21 @@ impl Process {
         Self::start_behind(lab, &[], program, arguments, environment)
     }
 
+    /// As `start`, with `input` on standard input.
+    pub(crate) fn start_with_input(
+        lab: &Lab,
+        program: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        input: &str,
+    ) -> Self {
+        let file = tempfile::tempfile().expect("a file for the input");
+        let mut writer = &file;
+        writer.write_all(input.as_bytes()).expect("the input in its file");
+        writer.rewind().expect("the start of the input");
+        Self::spawn(lab, &[], program, arguments, environment, file.into())
+    }
+
     /// As `start`, with `before` in front of the command; it must replace itself by the program.
     pub(crate) fn start_behind(
         lab: &Lab,
@@ -48,6 +64,17 @@ impl Process {
         program: &str,
         arguments: &[&str],
         environment: &[(&str, &str)],
+    ) -> Self {
+        Self::spawn(lab, before, program, arguments, environment, Stdio::null())
+    }
+
+    fn spawn(
+        lab: &Lab,
+        before: &[&str],
+        program: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        input: Stdio,
     ) -> Self {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let name = format!("{program}-{number}");
@@ -68,7 +95,7 @@ impl Process {
             .env("USER", "tester")
             .env("NOTIFY_SOCKET", &socket)
             .envs(environment.iter().copied())
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(file(&stdout))
             .stderr(file(&stderr))
             .process_group(0)
