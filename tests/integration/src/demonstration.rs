@@ -70,7 +70,7 @@ impl Demonstration {
     pub fn start_server(&self, identity: &str) -> Process {
         let folder = self.lab.path(identity);
         std::fs::create_dir_all(&folder).expect("a folder for a server");
-        std::fs::copy(self.lab.path("provisioning.jwt"), folder.join("provisioning.jwt")).expect("a copy of the token");
+        std::fs::copy(self.lab.path("waiting.jwt"), folder.join("provisioning.jwt")).expect("a copy of the token");
         self.restart_server(identity)
     }
 
@@ -163,9 +163,9 @@ END
             ["jwt", "client", "signer.jwt", "provisioner_signer", "issuer.seed", "--public-key", &public, "--issuer"];
         let rights = ["--server-provisioner", "--stream-user", "--elections-user", "--validity", "30d"];
         lab.choria(&[&arguments[..], &rights[..]].concat()).succeeded();
+        // Not called provisioning.jwt, which ordinary servers of the same folder would find.
         let url = format!("nats://127.0.0.1:{}", lab.port);
-        let target =
-            ["jwt", "provisioning", "provisioning.jwt", "issuer.seed", "--token", PROVISION_TOKEN, "--urls", &url];
+        let target = ["jwt", "provisioning", "waiting.jwt", "issuer.seed", "--token", PROVISION_TOKEN, "--urls", &url];
         let kind = ["--default", "--protocol-v2", "--insecure", "--update", "--validity", "30d"];
         lab.choria(&[&target[..], &kind[..]].concat()).succeeded();
         self.provisioner_files("provisioner");
