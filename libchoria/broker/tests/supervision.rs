@@ -44,7 +44,8 @@ async fn a_bad_certificate_is_refused_and_the_old_one_stays_even_through_a_resta
     }
     kill(broker.nats_server());
     until("the old certificate serves again", async || client.status().reconnects == 1).await;
-    assert!(broker.status().contains("the new certificate is refused"), "{}", broker.status());
+    // Clients are back a moment before the broker has looked at everything and says that it serves.
+    until("the status still says so", async || broker.status().contains("the new certificate is refused")).await;
     replace(&files, &other);
     until("the good one is taken", async || metrics.snapshot().certificate_reloads == 1).await;
     until("everybody reconnects", async || client.status().reconnects == 2).await;

@@ -54,7 +54,7 @@ impl Provisioner {
     }
 
     /// Asks until there is an answer.
-    fn call(&self, agent: &str, action: &str, data: Value) -> ReplyBody {
+    fn call(&self, agent: &str, action: &str, data: &Value) -> ReplyBody {
         let began = Instant::now();
         loop {
             if let Some(reply) = self.runtime.block_on(self.ask(agent, action, data.clone())) {
@@ -90,23 +90,23 @@ impl Provisioner {
         Some(ReplyBody::parse(&reply.payload).expect("an RPC body"))
     }
 
-    fn done(&self, agent: &str, action: &str, data: Value) -> Value {
+    fn done(&self, agent: &str, action: &str, data: &Value) -> Value {
         let reply = self.call(agent, action, data);
         assert_eq!(reply.message, "OK", "{agent}#{action}");
         serde_json::from_str(reply.data.get()).expect("JSON")
     }
 
     fn new_key(&self) -> PublicKey {
-        let reply = self.done("choria_provision", "gen25519", json!({"token": "s3cret", "nonce": "0a1b"}));
+        let reply = self.done("choria_provision", "gen25519", &json!({"token": "s3cret", "nonce": "0a1b"}));
         reply["public_key"].as_str().and_then(|key| key.parse().ok()).expect("a key")
     }
 
     /// From the node's new key to its restart.
     fn provision(&self, lab: &Lab) {
-        let jwt = self.done("choria_provision", "jwt", json!({"token": "s3cret"}));
+        let jwt = self.done("choria_provision", "jwt", &json!({"token": "s3cret"}));
         assert_eq!(jwt["jwt"], lab.read("node/provisioning.jwt"));
         let key = self.new_key();
-        let inventory = self.done("rpcutil", "inventory", json!({}));
+        let inventory = self.done("rpcutil", "inventory", &json!({}));
         let expected = json!({"collectives": ["provisioning"], "main_collective": "provisioning", "facts": {},
             "agents": ["choria_provision", "choria_util", "discovery", "rpcutil"], "data_plugins": [], "upgradable": true});
         for (name, value) in expected.as_object().expect("an object") {
@@ -116,10 +116,10 @@ impl Provisioner {
             "token": "s3cret", "config": configuration(lab).to_string(), "server_jwt": server_token(lab, key),
             "action_policies": {}, "opa_policies": {}, "ca": "", "certificate": "", "key": "", "ssldir": "", "ecdh_public": "",
         });
-        let reply = self.done("choria_provision", "configure", bundle);
+        let reply = self.done("choria_provision", "configure", &bundle);
         let message = reply["message"].as_str().expect("text");
         assert!(message.starts_with("Wrote ") && message.ends_with("/node/server.conf"), "{message}");
-        let reply = self.done("choria_provision", "restart", json!({"token": "s3cret", "splay": 1}));
+        let reply = self.done("choria_provision", "restart", &json!({"token": "s3cret", "splay": 1}));
         assert_eq!(reply["message"], "Restarting Choria Server after 2s");
     }
 }
@@ -207,7 +207,7 @@ fn a_reboot_between_key_and_configuration_leaves_nothing_behind() {
     // The provisioner goes on with the key of the process that is gone.
     let bundle =
         json!({"token": "s3cret", "config": configuration(&lab).to_string(), "server_jwt": server_token(&lab, lost)});
-    let reply = provisioner.call("choria_provision", "configure", bundle);
+    let reply = provisioner.call("choria_provision", "configure", &bundle);
     assert!(reply.message.starts_with("JWT Setup Failed: there is no seed for the token"), "{}", reply.message);
     assert_eq!(files(&lab), ["provisioning.jwt"]);
     provisioner.provision(&lab);
