@@ -1,5 +1,5 @@
 //! Who may call which action (spec 03b §9). An action accepts nothing but an [`Authorized`] call, and only
-//! [`Authorization::authorize`] makes one: that is how default deny is spelled.
+//! `Authorization::authorize` makes one: that is how default deny is spelled.
 //!
 //! | module | holds |
 //! |---|---|

@@ -74,7 +74,7 @@ fn answers(lab: &Lab) -> Vec<Refusal> {
     ];
     let configured = [
         ("ask-filter-required", "plugin.choria.require_client_filter = true"),
-        ("ask-signer-url", "plugin.choria.security.request_signer.url = https://aaa.example.net/choria/v1/sign"),
+        ("ask-signer-url", "plugin.choria.security.request_signer.url = https://127.0.0.1:1/choria/v1/sign"),
     ];
     for (id, line) in configured {
         lab.write("special.conf", &format!("{}{line}\n", lab.read("client.conf")));

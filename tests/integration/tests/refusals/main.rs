@@ -3,6 +3,7 @@
 
 mod asks;
 mod connections;
+mod logins;
 mod messages;
 mod provisioners;
 mod starts;
@@ -47,6 +48,7 @@ fn every_refusal_in_the_table_is_what_is_said() {
     produced.extend(messages::refusals());
     produced.extend(asks::refusals());
     produced.extend(provisioners::refusals());
+    produced.extend(logins::refusals());
     if std::env::var_os("CHORIA_SHOW_REFUSALS").is_some() {
         produced.iter().for_each(|refusal| println!("@@ {} | {} | {}", refusal.id, refusal.from, refusal.text.trim()));
     }
