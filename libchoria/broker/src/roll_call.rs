@@ -258,9 +258,10 @@ mod tests {
     #[test]
     fn two_missed_questions_in_a_row_mean_that_a_nats_server_is_gone() {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<HashSet<_>>();
-        let rows: [(&[&str], &[&str], Option<&[&str]>); 3] =
-            [(&["a"], &["a", "b"], Some(&["a", "b"])), (&["a"], &["a"], Some(&["a"])), (&[], &["a"], None)];
-        for (answered, before, alive) in rows {
+        struct Row(&'static [&'static str], &'static [&'static str], Option<&'static [&'static str]>);
+        let rows =
+            [Row(&["a"], &["a", "b"], Some(&["a", "b"])), Row(&["a"], &["a"], Some(&["a"])), Row(&[], &["a"], None)];
+        for Row(answered, before, alive) in rows {
             let round = Round { asked: None, answered: names(answered), before: names(before) };
             assert_eq!(round.alive(), alive.map(names), "{answered:?} {before:?}");
         }

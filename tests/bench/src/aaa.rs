@@ -133,17 +133,36 @@ async fn ask(address: SocketAddr, stream: &mut Option<TcpStream>, request: &[u8]
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let head = head.to_ascii_lowercase();
             let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-            let length: usize = length.context("no length in the answer")?.trim().parse()?;
-            if body.len() >= length {
+            let whole = match length {
+                Some(length) => (body.len() >= length.trim().parse::<usize>()?).then(|| body.to_owned()),
+                None => dechunked(body)?,
+            };
+            if let Some(body) = whole {
                 if !head.contains("connection: close") {
                     *stream = Some(connection);
                 }
-                return Ok(serde_json::from_str(body)?);
+                return Ok(serde_json::from_str(&body)?);
             }
         }
         let read = connection.read_buf(&mut answer).await?;
         ensure!(read > 0, "the service closed the connection in the middle of an answer");
     }
+}
+
+/// The text in chunks of HTTP/1.1, once all of them are there.
+fn dechunked(mut chunks: &str) -> anyhow::Result<Option<String>> {
+    let mut text = String::new();
+    while let Some((size, rest)) = chunks.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).context("the size of a chunk")?;
+        if size == 0 {
+            return Ok(Some(text));
+        }
+        let Some(chunk) = rest.get(..size) else { return Ok(None) };
+        text.push_str(chunk);
+        let Some(rest) = rest.get(size + 2..) else { return Ok(None) };
+        chunks = rest;
+    }
+    Ok(None)
 }
 
 fn post(path: &str, body: &Value) -> Vec<u8> {
