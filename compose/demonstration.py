@@ -99,7 +99,7 @@ class Demonstration(Network):
     def provisioner_files(self):
         public = self.keys("signer")
         self.choria("jwt", "client", "signer.jwt", "provisioner_signer", "issuer.seed", "--public-key", public,
-                    "--issuer", "--server-provisioner", "--stream-user", "--elections-user", "--validity", "30d")
+                    "--issuer", "--server-provisioner", "--stream-user", "--elections-user", "--validity", "365d")
         self.choria("jwt", "provisioning", "provisioning.jwt", "issuer.seed", "--token", self.provision_token,
                     "--urls", f"nats://127.0.0.1:{self.port}", "--default", "--protocol-v2", "--insecure", "--update",
                     "--validity", "30d")
