@@ -8,6 +8,7 @@
 //! | `input` | the documents that Rego policies judge |
 //! | `outline` | what is looked at in a Rego text before it is parsed: limits, cycles |
 //! | `functions` | what policies in tokens may ask about a request's filter |
+//! | `times` | what policies may ask about the time, in UTC |
 //! | `cache` | [`Policies`]: prepared policies by their text |
 //! | `evaluator` | [`Evaluator`]: evaluation on threads of its own, within a time |
 
@@ -19,6 +20,7 @@ mod functions;
 mod input;
 mod outline;
 pub mod rego;
+mod times;
 
 pub use cache::Policies;
 pub use evaluator::{Evaluator, Undecided};

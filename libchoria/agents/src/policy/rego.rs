@@ -4,7 +4,7 @@
 //! bounded in time: what comes from a request goes through an [`Evaluator`](super::Evaluator).
 
 use super::outline::{Outline, outline};
-use super::{functions, shown};
+use super::{functions, shown, times};
 use protocol::Filter;
 use regorus::{Engine, Value};
 use std::fmt;
@@ -197,6 +197,7 @@ fn prepare(text: &str, outline: &Outline, package: Package) -> Result<(Dialect, 
     engine.set_strict_builtin_errors(false);
     engine.set_gather_prints(true);
     functions::bound(&mut engine).map_err(|error| (None, error.to_string()))?;
+    times::add(&mut engine).map_err(|error| (None, error.to_string()))?;
     engine.compile_with_entrypoint(&package.rule().into()).map_err(|error| match brief(&error.to_string()) {
         (None, why) if why == "not a valid rule path" => {
             (None, "it has no rule allow; write at least `default allow = false`".to_owned())
