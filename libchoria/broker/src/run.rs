@@ -151,10 +151,12 @@ impl Run {
         };
         parts.monitoring.send_replace(monitoring);
         let sessions = Arc::<Sessions>::default();
-        let departures = listen(parts, &access, &listener, &sessions).await?;
+        let of = Arc::clone(&sessions);
         let mut callout = Callout { access: access.clone(), login: service, keys, sessions, task: JoinSet::new() };
-        // Questions already queue up, and are answered only when the streams exist that members publish to at once.
+        // First of all, as nobody is let in before: questions already queue up, and are answered only when the streams
+        // exist that members publish to at once.
         let service = callout.subscribe(parts).await?;
+        let departures = listen(parts, &access, &listener, &of).await?;
         let login = internal;
         let internal = internal::connect(&access, "choria-broker internal", &login).await?;
         let mut keeper = keep_streams(parts, &process, &internal);
