@@ -1,0 +1,1 @@
+//! `libchoria`: the C interface to submission, token verification and RPC.
