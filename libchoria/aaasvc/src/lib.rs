@@ -12,12 +12,10 @@
 //! | `live` | what a reload replaces |
 //! | `metrics` | what is counted |
 //! | `beat` | signs of life for the watchdog |
-//! | `files`, `json` | files that may change; bodies of requests |
 
 mod audit;
 mod beat;
 mod crypt;
-mod files;
 mod http;
 mod json;
 mod live;

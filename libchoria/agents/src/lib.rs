@@ -10,6 +10,7 @@
 //! | `agent`, `action` | [`Agent`], and [`Rpc`] for agents that speak RPC |
 //! | `roster` | [`Roster`]: which agents a server hosts and where it listens for them |
 //! | `node` | [`Node`]: what agents may know about the server they run in |
+//! | `stamp` | files that are read again when they changed |
 //! | `sources` | facts and classes, read again only when their files changed |
 //! | `stats` | the counters of spec 02 §9 |
 //! | `data` | data providers for filters and `rpcutil#get_data` |
@@ -38,6 +39,7 @@ pub mod policy;
 mod replay;
 mod roster;
 mod sources;
+mod stamp;
 mod stats;
 mod status;
 mod times;
@@ -54,6 +56,7 @@ pub use pipeline::Response;
 pub use replay::{Remembered, Replay, Replays};
 pub use roster::{InvalidAgent, Roster};
 pub use sources::{ClassSource, FactSource};
+pub use stamp::Stamp;
 pub use stats::{Counter, Counts, Stats};
 pub use status::Status;
 pub use times::HandlingTimes;

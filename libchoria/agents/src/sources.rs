@@ -3,9 +3,9 @@
 //! Both are asked for every request. One source may be shared by many servers of a process, so that thousands of them
 //! hold one copy.
 
+use crate::stamp::Stamp;
 use protocol::facts::{FactFile, Facts, classes};
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -86,39 +86,6 @@ struct Cached<T> {
 impl<T: Default> Default for Cached<T> {
     fn default() -> Self {
         Self { stamps: None, value: Arc::default() }
-    }
-}
-
-/// What changes when a file is replaced or rewritten.
-#[derive(Debug, Eq, PartialEq)]
-pub(crate) struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    pub(crate) fn of(path: &Path) -> Option<Self> {
-        Some(Self::from(&std::fs::metadata(path).ok()?))
-    }
-
-    /// The same of a link itself, where it leads nowhere.
-    pub(crate) fn of_file_or_link(path: &Path) -> Option<Self> {
-        Self::of(path).or_else(|| Some(Self::from(&std::fs::symlink_metadata(path).ok()?)))
-    }
-}
-
-impl From<&std::fs::Metadata> for Stamp {
-    fn from(data: &std::fs::Metadata) -> Self {
-        Self {
-            device: data.dev(),
-            inode: data.ino(),
-            size: data.size(),
-            modified: (data.mtime(), data.mtime_nsec()),
-            changed: (data.ctime(), data.ctime_nsec()),
-        }
     }
 }
 

@@ -2,8 +2,8 @@
 //! takes percent signs in it for formats.
 
 use super::Record;
-use crate::files::Stamp;
 use crate::settings::Problem;
+use agents::Stamp;
 use serde::Serialize;
 use std::fmt;
 use std::fs::{File, OpenOptions};

@@ -1,7 +1,7 @@
 //! HTTPS: TLS 1.2 and newer, client certificates where `tls_ca` is set, and files that may be replaced (spec 07 §3).
 
-use crate::files::Stamp;
 use crate::settings::TlsFiles;
+use agents::Stamp;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};

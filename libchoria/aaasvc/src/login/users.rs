@@ -1,7 +1,7 @@
 //! The users in force: those of the configuration, or those of a file, which is read again when it changed.
 
-use crate::files::Stamp;
 use crate::settings::{User, decode_users};
+use agents::Stamp;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -2,8 +2,8 @@
 //! request and read when it changed; what cannot be used is logged, and what was read before stays in force.
 
 use super::decide::Denial;
-use crate::files::Stamp;
 use crate::settings::{self, chain};
+use agents::Stamp;
 use protocol::Request;
 use security::{Bounded, Delegator};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -4,7 +4,7 @@ use super::Reason;
 use super::files::{self, Files};
 use crate::node::Node;
 use crate::policy::action_policy::{ActionPolicy, Fault, Groups, MAX_TEXT, Question};
-use crate::sources::Stamp;
+use crate::stamp::Stamp;
 use config::{Settings, keys};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

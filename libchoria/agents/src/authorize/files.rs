@@ -1,6 +1,6 @@
 //! Policy files: read again only when they changed, and never in a way that could hang or fill the memory.
 
-use crate::sources::Stamp;
+use crate::stamp::Stamp;
 use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{self, Read};

@@ -5,7 +5,7 @@ use super::files::{self, Files};
 use crate::node::Node;
 use crate::policy::rego::{InvalidPolicy, MAX_TEXT, Package, Policy};
 use crate::policy::{Evaluator, NodeInput, Policies, Undecided};
-use crate::sources::Stamp;
+use crate::stamp::Stamp;
 use config::Settings;
 use protocol::Request;
 use serde_json::Value;
