@@ -49,7 +49,11 @@ class Network:
         self.broker_command = [programs / "choria-broker"]
         self.server_command = [programs / "choria-server"]
         self.broker_extra = ""
+        self.server_extra = {}
+        self.server_permissions = ["--submission"]
+        self.client_permissions = ["--fleet-management", "--event-viewer", "--stream-user"]
         self.processes = []
+        self.before_exec = None
         self.port = free_port()
         self.environment = dict(os.environ, CHORIA_CONFIG=str(folder / "client.conf"), USER="demo", LC_ALL="C.UTF-8")
         self.environment["PATH"] = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
@@ -87,11 +91,11 @@ class Network:
                 # A demonstration without policies: everybody with a fleet token may do everything.
                 rpcauthorization = false
                 loglevel = warn
-                """, self.security(name))
+                """, self.security(name), self.server_extra.get(name, ""))
         self.keys("client")
         public = (self.folder / "client.public").read_text()
         self.choria("jwt", "client", "client.jwt", "up=demo", "issuer.seed", "--public-key", public,
-                    "--fleet-management", "--event-viewer", "--stream-user", "--validity", "30d")
+                    *self.client_permissions, "--validity", "30d")
         self.write("client.conf", f"""
             plugin.choria.middleware_hosts = 127.0.0.1:{self.port}
             plugin.choria.use_srv = false
@@ -106,7 +110,7 @@ class Network:
     def server_token(self, identity, name):
         public = self.keys(name)
         self.choria("jwt", "server", f"{name}.jwt", identity, public, "issuer.seed", "--collectives", "choria",
-                    "--submission", "--validity", "30d")
+                    *self.server_permissions, "--validity", "30d")
 
     def security(self, name):
         return f"""
@@ -166,7 +170,8 @@ class Network:
         """Starts a program of the network in its own process group, its output in NAME.log."""
         log = open(self.folder / f"{name}.log", "ab")
         process = subprocess.Popen(command, cwd=self.folder, env=self.environment,
-                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                                   preexec_fn=self.before_exec)
         log.close()
         self.processes.append((name, process))
         return process
