@@ -1,1 +1,9 @@
 //! The Varlink interfaces under `/run/choria`: what local programs ask the daemons of this machine, both halves.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`varlink`] | the protocol: messages, a server's accept loop, a blocking client |
+//! | [`server`] | `io.choria.Server`: the server's status, facts, and judgement of tokens |
+
+pub mod server;
+pub mod varlink;
