@@ -1,6 +1,6 @@
 //! Provisioning, status, submission and long running jobs: parts of a server that are turned on by a setting (spec 04b §5).
 
-use crate::key::{Boolean, Integer, PathText};
+use crate::key::{Boolean, CommaList, Integer, PathText};
 use crate::rule::Rule;
 
 keys! {
@@ -36,6 +36,25 @@ keys! {
     SUBMISSION_MAX_SPOOL_SIZE: Integer = key("plugin.choria.submission.max_spool_size",
         "Most messages of one priority that the spool holds.")
         .default("500").rule(Rule::Between(1, i64::MAX));
+
+    SUBMISSION_MAX_SPOOL_BYTES: Integer = key("plugin.choria.submission.max_spool_bytes",
+        "Most bytes that all messages in the spool have together, as files; a message that would be too much is \
+         refused when it is handed in.")
+        .default("67108864").rule(Rule::Between(1, i64::MAX)).own();
+
+    SUBMISSION_MAX_MESSAGE_SIZE: Integer = key("plugin.choria.submission.max_message_size",
+        "Most bytes of one message's payload. The broker has a limit of its own, 1 MiB unless it is configured.")
+        .default("1048576").rule(Rule::Between(1, 8_388_608)).own();
+
+    SUBMISSION_ALLOW: CommaList = key("plugin.choria.submission.allow",
+        "Who may submit to which subjects through the socket: a list of `WHO SUBJECT`, where WHO is `*`, a user's name \
+         or number or `%` and a group's, and SUBJECT may hold the wildcards `*` and `>`. Root and the owner of the \
+         spool may always.")
+        .default("* local.>").own();
+
+    SUBMISSION_SOCKET: PathText = key("plugin.choria.submission.socket",
+        "Socket of the service that takes submitted messages.")
+        .default("/run/choria/submit.sock").own();
 
     EXECUTOR_ENABLED: Boolean = key("plugin.choria.executor.enabled",
         "Whether long running jobs and their agent are available.")
