@@ -1,0 +1,4 @@
+//! The boundary as a program in C meets it.
+
+mod header;
+mod rules;
