@@ -41,6 +41,18 @@ pub(crate) fn render_relative(duration: Duration) -> String {
     }
 }
 
+/// As [`render_relative`], but below a second exact to the millisecond, below a millisecond to the microsecond, and zero is
+/// `0s` (renderer NC).
+pub(crate) fn render_broker(duration: Duration) -> String {
+    let nanoseconds = u64::from(duration.subsec_nanos());
+    match (duration.as_secs(), nanoseconds) {
+        (0, 0) => "0s".to_owned(),
+        (0, 1..=999_999) => render_go(Duration::from_micros((nanoseconds + 500) / 1_000)),
+        (0, _) => render_go(Duration::from_millis((nanoseconds + 500_000) / 1_000_000)),
+        _ => render_relative(duration),
+    }
+}
+
 /// Exact, as `1h2m3.5s`; below a second `418ms`, `1.5µs`, `7ns`; zero is `0s` (renderer GO).
 pub(crate) fn render_go(duration: Duration) -> String {
     let nanoseconds = duration.subsec_nanos();
@@ -154,6 +166,22 @@ mod tests {
         ];
         for (duration, expected) in rows {
             assert_eq!(render_relative(duration), expected);
+        }
+    }
+
+    #[test]
+    fn renders_as_the_broker_does() {
+        let rows = [
+            (Duration::ZERO, "0s"),
+            (Duration::from_nanos(1_500), "2µs"),
+            (Duration::from_micros(418_400), "418ms"),
+            (Duration::from_millis(4_200), "4.20s"),
+            (Duration::from_secs(1124), "18m44s"),
+            (Duration::from_secs(DAY), "1d0h0m0s"),
+            (Duration::MAX, "never"),
+        ];
+        for (duration, expected) in rows {
+            assert_eq!(render_broker(duration), expected);
         }
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod colour;
 pub(crate) mod columns;
 pub(crate) mod footer;
 pub(crate) mod json;
+pub(crate) mod number;
 pub(crate) mod progress;
 pub(crate) mod senders;
 pub(crate) mod sink;

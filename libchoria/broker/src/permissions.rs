@@ -181,6 +181,32 @@ pub fn server(claims: &ServerClaims, identity: &Identity) -> Derived {
     lists.derived()
 }
 
+impl Derived {
+    /// The same for a broker that renames messages from `source` to `destination`, both wildcards included: nats-server
+    /// judges a message by its new subject, so whoever may publish all of the old ones may publish the new ones.
+    #[must_use]
+    pub fn renamed(mut self, source: &str, destination: &str) -> Self {
+        let publish = &mut self.permissions.publish.allow;
+        if publish.iter().any(|allowed| covers(allowed, source)) {
+            publish.push(destination.to_owned());
+        }
+        self
+    }
+}
+
+/// Whether every subject that matches `narrow` matches `wide`.
+fn covers(wide: &str, narrow: &str) -> bool {
+    let (mut wide, mut narrow) = (wide.split('.'), narrow.split('.'));
+    loop {
+        match (wide.next(), narrow.next()) {
+            (None, None) | (Some(">"), Some(_)) => return true,
+            (Some("*"), Some(part)) if part != ">" => {}
+            (Some(left), Some(right)) if left == right => {}
+            _ => return false,
+        }
+    }
+}
+
 /// Whether nats-server accepts `subject` in a permission list; one bad subject makes it refuse the connection
 /// (spec 01 §14.3). The form `subject queue` is refused here too: it would narrow, not widen, what a token says.
 fn is_permission_subject(subject: &str) -> bool {
@@ -357,3 +383,30 @@ const SERVER_STREAMS_API: &[&str] = &[
     "CONSUMER.INFO.*.*",
     "CONSUMER.MSG.NEXT.*.*",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renamed_subjects_follow_those_that_cover_all_old_ones() {
+        let rows = [
+            ("choria.submission.in.>", true),
+            (">", true),
+            ("*.submission.*.choria.executor.>", true),
+            ("choria.submission.in.choria.executor.>", true),
+            ("choria.submission.in.*", false),
+            ("choria.submission.in.choria.executor.*", false),
+            ("choria.submission.in.choria.executor.r1.>", false),
+            ("other.submission.in.>", false),
+            ("choria.submission.in", false),
+        ];
+        for (allowed, expected) in rows {
+            let permissions = Permissions::allowing(vec![allowed.to_owned()], Vec::new());
+            let derived = Derived { permissions, skipped: Vec::new() };
+            let renamed = derived.renamed("choria.submission.in.choria.executor.>", "choria.executor.>");
+            let opened = renamed.permissions.publish.allow.iter().any(|subject| subject == "choria.executor.>");
+            assert_eq!(opened, expected, "{allowed}");
+        }
+    }
+}

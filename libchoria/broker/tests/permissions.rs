@@ -96,6 +96,8 @@ const PUBLISH: &[(&str, Grants)] = &[
     ("choria.federation.choria.collective", &["server"]),
     ("choria.federation.other.collective", &["server_other"]),
     ("choria.submission.in.probe", &["submission"]),
+    // What the broker renames submitted events of the executor to.
+    ("choria.executor.probe", &["submission"]),
     ("other.submission.in.probe", &["submission_other"]),
     ("third.reply.0123.probe", &[]),
     // Provisioning, in whatever account.

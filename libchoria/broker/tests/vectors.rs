@@ -263,6 +263,7 @@ fn policy(roots: TrustRoots) -> Policy {
         read_only: false,
         enforce_expiry: false,
         certificates_on_issuer_network: false,
+        renamed: None,
     }
 }
 

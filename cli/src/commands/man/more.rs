@@ -69,6 +69,70 @@ const EXAMPLES: &[(&str, Examples)] = &[
     ),
     ("choria-broker", &[("Run a broker in a terminal:", "choria broker run --config /etc/choria/broker.conf")]),
     ("choria-broker-run", &[("Run a broker in a terminal:", "choria broker run --config /etc/choria/broker.conf")]),
+    (
+        "choria-broker-stream",
+        &[
+            (
+                "Keep everything that servers submit:",
+                "choria broker stream add SUBMIT --subjects 'choria.submission.in.>' --defaults",
+            ),
+            ("Which streams are there?", "choria broker stream ls"),
+            ("What came last for a subject?", "choria broker stream get SUBMIT -S choria.submission.in.jobs.backup"),
+        ],
+    ),
+    (
+        "choria-broker-stream-add",
+        &[
+            (
+                "Keep everything that servers submit for 30 days:",
+                "choria broker stream add SUBMIT --subjects 'choria.submission.in.>' --max-age 30d --defaults",
+            ),
+            (
+                "Keep the last five registrations of every node:",
+                "choria broker stream add REGISTRATION --subjects 'choria.node_metadata.>' --max-msgs-per-subject 5 --defaults",
+            ),
+        ],
+    ),
+    (
+        "choria-broker-stream-get",
+        &[
+            ("Read the first message:", "choria broker stream get SUBMIT 1"),
+            (
+                "Read the last one of a subject, for a program:",
+                "choria broker stream get SUBMIT -S 'choria.submission.in.jobs.>' --json",
+            ),
+        ],
+    ),
+    (
+        "choria-broker-stream-info",
+        &[("How is a stream set up, and what is in it?", "choria broker stream info SUBMIT")],
+    ),
+    (
+        "choria-broker-stream-ls",
+        &[
+            ("List streams:", "choria broker stream ls"),
+            (
+                "Where do messages of a subject go?",
+                "choria broker stream ls --subject choria.submission.in.jobs.backup --names",
+            ),
+        ],
+    ),
+    (
+        "choria-broker-stream-purge",
+        &[
+            ("Remove all but the last thousand messages:", "choria broker stream purge SUBMIT --keep 1000"),
+            (
+                "Remove what came for a subject, without a question:",
+                "choria broker stream purge SUBMIT --subject 'choria.submission.in.test.>' --force",
+            ),
+        ],
+    ),
+    ("choria-broker-stream-rm", &[("Remove a stream:", "choria broker stream rm SUBMIT")]),
+    ("choria-broker-stream-state", &[("What is in a stream?", "choria broker stream state SUBMIT")]),
+    (
+        "choria-broker-stream-view",
+        &[("Page through what came in the last hour:", "choria broker stream view SUBMIT --since 1h")],
+    ),
     ("choria-buildinfo", &[("Show versions, defaults and plugins:", "choria buildinfo")]),
     (
         "choria-completion",

@@ -229,6 +229,7 @@ fn client(request: &Request, policy: &Policy, token: &Secret, now: SystemTime) -
     let claims = verified_client(request, policy, token, now)?;
     check_nonce(request, &claims.standard)?;
     let derived = if policy.read_only { permissions::watching_client(&claims) } else { permissions::client(&claims) };
+    let derived = policy.follow_renaming(derived);
     Ok(Grant { expires: policy.end_of(&claims.standard), ..granted(claims.caller_id.clone(), derived) })
 }
 
@@ -243,7 +244,7 @@ fn server(request: &Request, policy: &Policy, token: &Secret, now: SystemTime) -
     let derived = if policy.deny_servers {
         Derived { permissions: Permissions::nothing(), skipped: Vec::new() }
     } else {
-        permissions::server(&claims, &identity)
+        policy.follow_renaming(permissions::server(&claims, &identity))
     };
     Ok(Grant { expires: policy.end_of(&claims.standard), ..granted(identity.to_string(), derived) })
 }

@@ -1,6 +1,7 @@
 //! What an administrator configured about connections.
 
 use super::{Networks, Secret};
+use crate::permissions::Derived;
 use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -27,6 +28,8 @@ pub struct Policy {
     /// Whether `plugin.security.choria.ca` lets certificates without a token use free messaging on a network of
     /// issuers.
     pub certificates_on_issuer_network: bool,
+    /// Source and destination of a mapping of the broker's own, which members must not notice.
+    pub renamed: Option<(String, String)>,
 }
 
 /// Whose tokens count.
@@ -75,6 +78,14 @@ impl Policy {
     #[must_use]
     pub fn end_of(&self, claims: &StandardClaims) -> Option<SystemTime> {
         if self.enforce_expiry { claims.effective_expiry() } else { None }
+    }
+
+    /// Permissions with what the broker's own mapping makes of them.
+    pub(super) fn follow_renaming(&self, derived: Derived) -> Derived {
+        match &self.renamed {
+            Some((source, destination)) => derived.renamed(source, destination),
+            None => derived,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ mod unsupported;
 use crate::adapters::{self, AdapterSettings};
 use crate::decision::{Network, Networks, Policy, Provisioning, Secret, System, Trust};
 use crate::front::FrontSettings;
-use crate::streams::StreamSettings;
+use crate::streams::{StreamSettings, executor_mapping};
 use config::keys;
 use names::Identity;
 use std::fmt;
@@ -186,6 +186,7 @@ impl Reader<'_> {
             read_only: config.get(keys::NETWORK_READ_ONLY),
             enforce_expiry: config.get(keys::NETWORK_ENFORCE_TOKEN_EXPIRY),
             certificates_on_issuer_network: config.get(keys::SECURITY_CHORIA_CA).is_some(),
+            renamed: executor_mapping(config),
         })
     }
 
@@ -295,6 +296,9 @@ impl Reader<'_> {
             let (source, destination) = (subject("source"), subject("destination"));
             mappings.extend(source.zip(destination));
         }
+        // A source can be mapped once, and what an administrator says goes first.
+        let own = executor_mapping(self.config);
+        mappings.extend(own.filter(|(own, _)| mappings.iter().all(|(source, _)| source != own)));
         mappings
     }
 }

@@ -257,7 +257,8 @@ fn values_reach_their_place() {
     assert_eq!(settings.authentication_timeout, Duration::from_secs(3));
     assert_eq!(settings.listen_address, "::1");
     assert_eq!(settings.statistics, Some(("0.0.0.0".to_owned(), 8222)));
-    assert_eq!(settings.mappings, [("old.*".to_owned(), "new.$1".to_owned())]);
+    let mappings = [("old.*", "new.$1"), EXECUTOR].map(|(source, to)| (source.to_owned(), to.to_owned()));
+    assert_eq!(settings.mappings, mappings);
     assert!(settings.policy.provisioning.is_some() && !settings.policy.client_hosts.is_empty());
     let names: Vec<_> = settings.streams.unwrap().streams.iter().map(StreamConfig::name).collect();
     let expected =
@@ -283,6 +284,32 @@ fn streams_are_left_out_when_they_are_kept_for_no_time_or_managed_elsewhere() {
 }
 
 #[test]
+fn executor_events_are_mapped_where_their_stream_is_wanted() {
+    let mapped_by = |name: &str, value: &str| {
+        let own = [
+            ("plugin.choria.network.mapping.names", "x"),
+            ("plugin.choria.network.mapping.x.source", EXECUTOR.0),
+            ("plugin.choria.network.mapping.x.destination", "elsewhere.>"),
+        ];
+        let changes = [(name, value)];
+        read(if name.is_empty() { &own } else { &changes }).unwrap().mappings
+    };
+    let rows = [
+        ("plugin.choria.network.stream.store", "/s", Some(EXECUTOR.1)),
+        // Members of a cluster that store nothing.
+        ("plugin.choria.network.stream.store", "", Some(EXECUTOR.1)),
+        ("plugin.choria.network.stream.manage_streams", "0", None),
+        ("plugin.choria.network.stream.executor_retention", "0", None),
+        ("", "", Some("elsewhere.>")),
+    ];
+    for (name, value, expected) in rows {
+        let mappings = mapped_by(name, value);
+        let expected = expected.map(|to| (EXECUTOR.0.to_owned(), to.to_owned()));
+        assert_eq!(mappings, Vec::from_iter(expected), "{name} = {value:?}");
+    }
+}
+
+#[test]
 fn single_signers_are_trusted_by_kind() {
     let key = Seed::from_bytes([2; 32]).public().to_string();
     let without_issuers = ("plugin.security.issuer.names", "");
@@ -298,3 +325,6 @@ fn single_signers_are_trusted_by_kind() {
     let error = missing.expect_err("the file does not exist").to_string();
     assert!(error.contains("plugin.choria.network.client_signer_cert: cannot read /none/key.pem"), "{error}");
 }
+
+/// How the executor's events are renamed before streams see them.
+const EXECUTOR: (&str, &str) = ("choria.submission.in.choria.executor.>", "choria.executor.>");

@@ -45,15 +45,6 @@ pub struct StreamConfig {
     deny_delete: bool,
     allow_rollup_hdrs: bool,
     allow_direct: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject_transform: Option<SubjectTransform>,
-}
-
-/// How subjects are rewritten when a message is stored.
-#[derive(Clone, Debug, Serialize)]
-struct SubjectTransform {
-    src: &'static str,
-    dest: &'static str,
 }
 
 /// A stream could not be set up.
@@ -87,8 +78,7 @@ pub fn standard_streams(config: &config::Settings) -> Vec<StreamConfig> {
     let executor = StreamConfig {
         description: Some("Choria Executor Events"),
         allow_direct: true,
-        subject_transform: Some(SubjectTransform { src: EXECUTOR_SUBJECTS, dest: "choria.executor.>" }),
-        ..StreamConfig::new("CHORIA_EXECUTOR", EXECUTOR_SUBJECTS)
+        ..StreamConfig::new("CHORIA_EXECUTOR", EXECUTOR_STORED)
     }
     .kept(config.get(keys::NETWORK_STREAM_EXECUTOR_RETENTION), replicas(keys::NETWORK_STREAM_EXECUTOR_REPLICAS));
     let elections = StreamConfig {
@@ -110,6 +100,19 @@ pub fn standard_streams(config: &config::Settings) -> Vec<StreamConfig> {
         [events, machine, advisories, executor].into_iter().filter(|stream| stream.max_age > 0).collect();
     streams.push(elections);
     streams
+}
+
+/// How the executor's events, which servers submit like any other message, come to their stream: source and destination
+/// of a mapping. `None` where the standard streams are managed elsewhere or this one is not wanted.
+///
+/// The existing broker lets the stream itself listen to the submitted subjects and store other ones. Then no stream of
+/// an organization can listen to all that is submitted, because the subjects of streams may not overlap. A mapping
+/// renames an event before any stream sees it, on whichever broker it is published: members of a cluster that store
+/// nothing map too.
+pub(crate) fn executor_mapping(config: &config::Settings) -> Option<(String, String)> {
+    let managed = config.get(keys::NETWORK_STREAM_MANAGE_STREAMS);
+    let kept = !config.get(keys::NETWORK_STREAM_EXECUTOR_RETENTION).is_zero();
+    (managed && kept).then(|| (EXECUTOR_SUBMITTED.to_owned(), EXECUTOR_STORED.to_owned()))
 }
 
 /// Creates `stream`, or updates the one that exists to exactly these settings.
@@ -165,7 +168,6 @@ impl StreamConfig {
             deny_delete: false,
             allow_rollup_hdrs: false,
             allow_direct: false,
-            subject_transform: None,
         }
     }
 
@@ -210,5 +212,8 @@ const MOST_REPLICAS: u32 = 5;
 /// nats-server's number for a stream that does not exist.
 const STREAM_NOT_FOUND: u64 = 10059;
 
-/// The executor's output goes through the submission's subjects, and is stored under shorter ones.
-const EXECUTOR_SUBJECTS: &str = "choria.submission.in.choria.executor.>";
+/// What servers publish the executor's events under.
+const EXECUTOR_SUBMITTED: &str = "choria.submission.in.choria.executor.>";
+
+/// What clients read them under (spec 01 §12).
+const EXECUTOR_STORED: &str = "choria.executor.>";
