@@ -23,28 +23,41 @@ Path = Union[str, "os.PathLike[str]"]
 
 
 @functools.lru_cache(maxsize=None)
-def library() -> Any:
-    """The loaded library with its prototypes.
+def library() -> Native:
+    """The loaded library.
 
     Raises `LibraryUnavailable`, which tells where it was looked for.
     """
     place = where()
     try:
-        loaded = ctypes.CDLL(place)
-        for name, (result, arguments) in PROTOTYPES.items():
-            function = getattr(loaded, name)
-            function.restype = result
-            function.argtypes = arguments
+        native = Native(place)
     except OSError as error:
         raise LibraryUnavailable(
             f"cannot load the Choria library {place}: {error}; install the package libchoria1, or set CHORIA_LIBRARY"
         ) from error
-    except AttributeError as error:
-        raise LibraryUnavailable(f"the Choria library {place} is older than this package: {error}") from error
-    version = int(loaded.choria_abi_version())
+    version = int(native.choria_abi_version())
     if version != ABI_VERSION:
         raise LibraryUnavailable(f"{place} has version {version} of the interface, this package needs {ABI_VERSION}")
-    return loaded
+    return native
+
+
+class Native:
+    """The functions of the loaded library; each gets its prototype when it is first used."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        self._loaded = ctypes.CDLL(place)
+
+    def __getattr__(self, name: str) -> Any:
+        result, arguments = PROTOTYPES[name]
+        try:
+            function = getattr(self._loaded, name)
+        except AttributeError as error:
+            raise LibraryUnavailable(f"the Choria library {self._place} is older than this package: {error}") from error
+        function.restype = result
+        function.argtypes = arguments
+        setattr(self, name, function)
+        return function
 
 
 def where() -> str:

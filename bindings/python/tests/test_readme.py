@@ -1,0 +1,73 @@
+"""The README's examples are run as they are written there."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import uuid
+
+import pytest
+
+import choria
+
+README = pathlib.Path(__file__).parent.parent / "README.md"
+EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+ALL = ["n1.demo.example.net", "n2.demo.example.net"]
+
+
+def example(words):
+    (found,) = [text for text in EXAMPLES if words in text]
+    return found
+
+
+def run(network, words, *arguments, around=()):
+    environment = dict(os.environ, **network.environment)
+    environment["PYTHONPATH"] = os.environ.get("CHORIA_TEST_PACKAGE", str(README.parent / "src"))
+    interpreter = os.environ.get("CHORIA_TEST_PYTHON", sys.executable)
+    command = [*around, interpreter, "-c", example(words), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_examples_are_short():
+    assert len(EXAMPLES) == 4
+    for text in EXAMPLES:
+        assert len([line for line in text.splitlines() if line.strip()]) <= 10
+
+
+def at_home(network):
+    """Where the socket of the submission service is at /run/choria, for one command."""
+    folder = pathlib.Path(network.socket).parent
+    script = f'mount -t tmpfs none /run && mkdir /run/choria && mount --bind {folder} /run/choria && exec "$@"'
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    return ["unshare", *user, "--mount", "sh", "-c", script, "sh"]
+
+
+def test_submit(network):
+    around = at_home(network)
+    if not shutil.which("unshare") or subprocess.run([*around, "true"], capture_output=True).returncode:
+        pytest.skip("needs a mount namespace, to have a socket at /run/choria/submit.sock")
+    identifier = run(network, "choria.submit(", around=around).strip()
+    uuid.UUID(identifier)
+    with choria.Client(network.client_config) as client:
+        with client.consumer(network.stream, filter="choria.submission.in.local.jobs.backup") as consumer:
+            message = consumer.next(20)
+    assert (message.id, message.payload) == (identifier, b'{"ok": true}')
+    assert message.header("Choria-Reliable") == "1"
+
+
+def test_verify(network):
+    identity, *expires, permitted = run(network, "verify_token", network.server_token).split()
+    assert (identity, permitted) == (ALL[0], "True")
+    assert len(expires) == 2
+
+
+@pytest.mark.parametrize("words", ["with choria.Client", "aio.Client"])
+def test_ping(network, words):
+    lines = [line.split() for line in run(network, words).splitlines()]
+    assert sorted(sender for sender, _, _ in lines) == ALL
+    assert all(message == "OK" and int(pong) > 0 for _, message, pong in lines)
