@@ -8,7 +8,7 @@ use crate::text::{optional_text, text};
 use config::{Kind, Settings, SystemEnvironment};
 use std::collections::BTreeMap;
 use std::ffi::c_char;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tokens::{Invalid, PublicKey, TrustRoots, VerificationKey};
 
 /// Issuers and signers whose tokens are accepted. Free it with `choria_trust_free`. One thread while it is built; then any
@@ -135,7 +135,8 @@ impl choria_trust {
     }
 }
 
-/// The settings of a client: those in `file`, else in the one that the choria command would read.
+/// The settings of a client: those in `file`, else in the one that the choria command would read, which is `CHORIA_CONFIG`
+/// when the environment has it.
 pub(crate) fn client_settings(file: Option<&str>) -> Result<Settings, Failure> {
     let environment = SystemEnvironment;
     let here = std::env::current_dir();
@@ -144,9 +145,7 @@ pub(crate) fn client_settings(file: Option<&str>) -> Result<Settings, Failure> {
             format!("could not determine the working directory, in which project files are looked for: {error}");
         Failure::new(choria_result::CHORIA_IO, message)
     })?;
-    let file: PathBuf = match file {
-        Some(file) => Path::new(file).to_owned(),
-        None => config::find_client_config(&environment),
-    };
+    let named = file.map(PathBuf::from).or_else(|| std::env::var_os("CHORIA_CONFIG").map(PathBuf::from));
+    let file = named.unwrap_or_else(|| config::find_client_config(&environment));
     Ok(config::load(&file, Kind::Client { working_directory }, &environment)?.check()?)
 }
