@@ -3,7 +3,9 @@
 //! | module | holds |
 //! |---|---|
 //! | [`varlink`] | the protocol: messages, a server's accept loop, a blocking client |
+//! | [`submission`] | `io.choria.Submission`: messages are handed in, to the socket or straight to the spool |
 //! | [`server`] | `io.choria.Server`: the server's status, facts, and judgement of tokens |
 
 pub mod server;
+pub mod submission;
 pub mod varlink;

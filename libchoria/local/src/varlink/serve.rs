@@ -207,7 +207,9 @@ struct State {
     turn: Option<Pin<Box<dyn Future<Output = Option<Large>> + Send>>>,
     /// When the message that is being read began, or the last one ended.
     since: Instant,
-    /// No more is read; it ends once `ahead` is answered.
+    /// No more is read; it ends once what was read is answered.
+    stopping: bool,
+    /// It ends once `ahead` is answered, whatever was read.
     closing: bool,
     /// Told at the end.
     last_word: Option<Failure>,
@@ -221,21 +223,23 @@ impl<S: Service> Conversation<S> {
             large: None,
             turn: None,
             since: Instant::now(),
+            stopping: false,
             closing: false,
             last_word: None,
         };
         loop {
             self.take_messages(&mut state);
-            if state.closing && state.ahead.is_empty() {
+            if (state.closing || state.stopping) && state.ahead.is_empty() {
                 break;
             }
             let half = state.frames.pending() > 0;
-            let room = !state.closing && state.ahead.len() < self.bounds.ahead;
+            let open = !state.closing && !state.stopping;
+            let room = open && state.ahead.len() < self.bounds.ahead;
             let waits = room && state.turn.is_some();
             let reads = room && !waits;
             let limit = if half { self.bounds.transfer } else { self.bounds.idle };
             let timed = reads && (half || state.ahead.is_empty());
-            let (deadline, open) = (state.since + limit, !state.closing);
+            let deadline = state.since + limit;
             let State { ahead, turn, .. } = &mut state;
             tokio::select! {
                 biased;
@@ -254,7 +258,7 @@ impl<S: Service> Conversation<S> {
                     match ready.and_then(|()| read(&self.stream, &mut state.frames)) {
                         Ok(Read::Some) if was_empty => state.since = Instant::now(),
                         Ok(Read::Some | Read::NotYet) => {}
-                        Ok(Read::End) | Err(_) => state.closing = true,
+                        Ok(Read::End) | Err(_) => state.stopping = true,
                     }
                 }
                 () = sleep_until(deadline), if timed => {
@@ -262,7 +266,7 @@ impl<S: Service> Conversation<S> {
                     tracing::debug!(event = "timed_out", uid = self.peer.uid, half, "closed after {} s", limit.as_secs_f64());
                     state.closing = true;
                 }
-                () = stop.cancelled(), if open => state.closing = true,
+                () = stop.cancelled(), if open => state.stopping = true,
             }
         }
         if let Some(failure) = state.last_word {
