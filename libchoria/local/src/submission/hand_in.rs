@@ -40,10 +40,7 @@ pub fn submit(settings: &Settings, draft: &Draft) -> Result<MessageId, SubmitErr
 ///
 /// # Errors
 /// [`SubmitError`] when there is no way to hand in anything.
-pub fn submit_many(
-    settings: &Settings,
-    drafts: &[Draft],
-) -> Result<Vec<Result<MessageId, SubmitError>>, SubmitError> {
+pub fn submit_many(settings: &Settings, drafts: &[Draft]) -> Result<Vec<Result<MessageId, SubmitError>>, SubmitError> {
     match connect(&settings.socket)? {
         Ok(mut client) => Ok(client.submit_many(drafts)),
         Err(absent) => Ok(Direct::open(settings, &absent)?.submit_many(drafts)),

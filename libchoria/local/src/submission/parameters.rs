@@ -75,7 +75,11 @@ impl<'a> Submission<'a> {
         }
         if let Some(seconds) = self.ttl {
             // What is longer than a duration can say is too long as well.
-            let ttl = if seconds > LONGEST_TTL.as_secs_f64() { Ok(Duration::MAX) } else { Duration::try_from_secs_f64(seconds) };
+            let ttl = if seconds > LONGEST_TTL.as_secs_f64() {
+                Ok(Duration::MAX)
+            } else {
+                Duration::try_from_secs_f64(seconds)
+            };
             draft.ttl = ttl.map_err(|_| invalid(&"ttl may not be less than 0"))?;
         }
         if let Some(tries) = self.max_tries {
