@@ -11,7 +11,7 @@ import sys
 import time
 
 import tokens
-from nats import Connection, NatsError
+from nats import Connection
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "compose"))
@@ -21,9 +21,7 @@ from network import TARGET, Network, Trouble  # noqa: E402
 ORGANIZATION = "choria"
 CALLER = "up=demo"
 STREAM = "SUBMIT"
-STREAM_SUBJECTS = ["choria.submission.in.>"]
-# Where the broker's own stream CHORIA_EXECUTOR leaves no room for that one.
-NARROW_SUBJECTS = [f"choria.submission.in.{rest}" for rest in ("*", "local.>", "acme.>", "jobs.>", "hello.>")]
+STREAM_SUBJECT = "choria.submission.in.>"
 PROGRAMS = ("choria", "choria-broker", "choria-server")
 SUBMIT_SECONDS = 10
 PR_SET_PDEATHSIG = 1
@@ -115,18 +113,8 @@ class Running(Network):
         return Connection(self.port, (self.folder / "admin.jwt").read_text(), seed, "up=admin")
 
     def make_stream(self):
-        """The stream of all submissions, or of those that fit beside the broker's own streams."""
-        settings = {"name": STREAM, "retention": "limits", "storage": "file", "discard": "old", "max_consumers": -1,
-                    "max_msgs": -1, "max_bytes": -1, "max_age": 0, "num_replicas": 1, "duplicate_window": 120_000_000_000}
-        with self.connection() as broker:
-            try:
-                settings["subjects"] = STREAM_SUBJECTS
-                broker.request(f"$JS.API.STREAM.CREATE.{STREAM}", json.dumps(settings).encode())
-            except NatsError as error:
-                print(f"network: {', '.join(STREAM_SUBJECTS)}: {error}; using {', '.join(NARROW_SUBJECTS)}", file=sys.stderr)
-                settings["subjects"] = NARROW_SUBJECTS
-                broker.request(f"$JS.API.STREAM.CREATE.{STREAM}", json.dumps(settings).encode())
-        self.stream_subjects = settings["subjects"]
+        """The stream of all submissions, as an administrator makes it."""
+        self.choria("broker", "stream", "add", STREAM, "--subjects", STREAM_SUBJECT, "--defaults")
 
     def description(self):
         """What tests need to know, as one JSON object; files are named, never quoted."""
@@ -134,7 +122,7 @@ class Running(Network):
         known = {
             "version": 1, "folder": str(self.base), "organization": ORGANIZATION, "issuer_public_key": self.issuer,
             "issuer_seed": file("issuer.seed"), "collective": "choria", "caller": CALLER, "identities": self.identities,
-            "nats_url": f"nats://127.0.0.1:{self.port}", "stream": STREAM, "stream_subjects": self.stream_subjects,
+            "nats_url": f"nats://127.0.0.1:{self.port}", "stream": STREAM, "stream_subject": STREAM_SUBJECT,
             "client_config": file("client.conf"), "server_config": file("server1.conf"),
             "client_token": file("client.jwt"), "client_seed": file("client.seed"),
             "server_token": file("server1.jwt"), "server_seed": file("server1.seed"),

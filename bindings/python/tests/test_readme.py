@@ -24,9 +24,13 @@ def example(words):
 
 def run(network, words, *arguments, around=()):
     environment = dict(os.environ, **network.environment)
-    environment["PYTHONPATH"] = os.environ.get("CHORIA_TEST_PACKAGE", str(README.parent / "src"))
-    interpreter = os.environ.get("CHORIA_TEST_PYTHON", sys.executable)
-    command = [*around, interpreter, "-c", example(words), *arguments]
+    installed = os.environ.get("CHORIA_TEST_PYTHON")
+    if installed:
+        # An environment in which the wheel is installed: the package and the library are those inside it.
+        environment.pop("CHORIA_LIBRARY", None)
+    else:
+        environment["PYTHONPATH"] = str(README.parent / "src")
+    command = [*around, installed or sys.executable, "-c", example(words), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
