@@ -22,7 +22,7 @@ ORGANIZATION = "choria"
 CALLER = "up=demo"
 STREAM = "SUBMIT"
 STREAM_SUBJECT = "choria.submission.in.>"
-PROGRAMS = ("choria", "choria-broker", "choria-server")
+PROGRAMS = ("choria", "choria-broker", "choria-server", "choria-submit")
 SUBMIT_SECONDS = 10
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
@@ -52,11 +52,11 @@ class Running(Network):
         self.client_permissions = ["--fleet-management", "--event-viewer", "--stream-admin", "--stream-user"]
         self.server_extra["server1"] = f"""
             plugin.choria.submission.spool = {self.spool}
+            plugin.choria.submission.max_spool_size = 5000
             plugin.choria.submission.socket = {self.socket}
             """
         self.environment["TMPDIR"] = str(folder / "private")
         self.before_exec = end_with_parent
-        self.submits = False
 
     def make_credentials(self):
         """As the demonstration's, and tokens for every way in which a token can be wrong."""
@@ -88,14 +88,10 @@ class Running(Network):
         path.write_text(text)
 
     def start(self):
-        """Everything but what a program of this tree cannot do yet, which standard error tells."""
+        """Everything; returns when all of it answers."""
         super().start()
         self.make_stream()
-        try:
-            self.start_submission()
-        except (Trouble, OSError) as trouble:
-            print(f"network: without socket and spool: {trouble}", file=sys.stderr)
-            self.stop("submit")
+        self.start_submission()
 
     def start_submission(self):
         """The submission service, for which there is a socket when this returns."""
@@ -105,7 +101,6 @@ class Running(Network):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise Trouble(f"choria-submit made no {self.socket}:\n{self.logs('submit')}")
             time.sleep(0.02)
-        self.submits = True
 
     def connection(self):
         """A connection that may do everything."""
@@ -119,10 +114,11 @@ class Running(Network):
     def description(self):
         """What tests need to know, as one JSON object; files are named, never quoted."""
         file = lambda name: str(self.folder / name)  # noqa: E731
-        known = {
+        return {
             "version": 1, "folder": str(self.base), "organization": ORGANIZATION, "issuer_public_key": self.issuer,
             "issuer_seed": file("issuer.seed"), "collective": "choria", "caller": CALLER, "identities": self.identities,
             "nats_url": f"nats://127.0.0.1:{self.port}", "stream": STREAM, "stream_subject": STREAM_SUBJECT,
+            "socket": str(self.socket), "spool": str(self.spool),
             "client_config": file("client.conf"), "server_config": file("server1.conf"),
             "client_token": file("client.jwt"), "client_seed": file("client.seed"),
             "server_token": file("server1.jwt"), "server_seed": file("server1.seed"),
@@ -131,9 +127,6 @@ class Running(Network):
             "chain_client_token": file("chain_client.jwt"), "broken_chain_token": file("broken_chain.jwt"),
             "environment": {"USER": "demo", "CHORIA_CONFIG": file("client.conf")},
         }
-        if self.submits:
-            known.update(socket=str(self.socket), spool=str(self.spool))
-        return known
 
     # What a test asks for, one JSON object in a line; see README.md.
 

@@ -29,9 +29,6 @@ class Network:
         self.lines = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         self.known = self._answer(START_SECONDS)
-        missing = {"socket", "spool"} - set(self.known)
-        if missing:
-            raise RuntimeError(f"the network offers no {' and no '.join(sorted(missing))}, see above")
 
     def __getattr__(self, name):
         try:
