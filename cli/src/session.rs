@@ -5,14 +5,12 @@ use crate::output::colour::{Palette, Wishes};
 use anyhow::Context;
 use config::{Kind, Settings, SystemEnvironment, keys};
 use daemon::logging::{Destination, Level, Logging};
-use network::{ConnectError, Failure, Options, Role};
 use rpc::client::Client;
 use rpc::ddl::{AgentDdl, FindError, Library};
 use security::Provider;
 use std::future::Future;
 use std::io::IsTerminal;
 use std::time::{Duration, SystemTime};
-use tokio_util::sync::CancellationToken;
 
 /// Flags about the connection.
 #[derive(clap::Args, Clone, Debug)]
@@ -104,23 +102,7 @@ impl Session {
     /// # Errors
     /// When none can be reached in time, or it does not take the login.
     pub(crate) async fn client(&self) -> anyhow::Result<Client> {
-        let caller = self.provider.caller().as_str();
-        let mut options = Options::from_settings(&self.settings, Role::Client, caller, caller)?;
-        options.patience = Some(self.patience);
-        let connection = match network::connect(options, CancellationToken::new()).await {
-            Ok(connection) => connection,
-            Err(error) => return Err(self.explain(error)),
-        };
-        Ok(Client::from_settings(connection, self.provider.clone(), &self.settings)?)
-    }
-
-    /// A broker that refuses a login does not say which file it came from.
-    fn explain(&self, error: ConnectError) -> anyhow::Error {
-        let refused = matches!(error, ConnectError::GaveUp { failure: Failure::Unauthorized, .. });
-        match self.settings.token_file().filter(|_| refused) {
-            Some(token) => anyhow::Error::new(error).context(format!("the token {} was not accepted", token.display())),
-            None => error.into(),
-        }
+        Ok(Client::open(&self.settings, self.provider.clone(), self.patience).await?)
     }
 }
 

@@ -5,27 +5,17 @@ use crate::failure::Failure;
 use crate::handle::{borrow_mut, slot, take};
 use crate::result::choria_result;
 use crate::text::{bytes, text};
-use std::collections::BTreeMap;
 use std::ffi::c_char;
 use std::time::Duration;
+use submission::{Draft, Priority};
 
 /// A message that is to be submitted. Free it with `choria_draft_free`; it may be submitted any number of times. One thread
 /// at a time.
 #[derive(Debug)]
-pub struct choria_draft {
-    subject: String,
-    payload: Vec<u8>,
-    reliable: bool,
-    priority: u32,
-    ttl: Duration,
-    max_tries: u32,
-    sender: Option<String>,
-    sign: bool,
-    headers: BTreeMap<String, String>,
-}
+pub struct choria_draft(pub(crate) Draft);
 
 /// A draft with a copy of these `length` bytes; `payload` may be NULL when there are none. Best effort, priority 4, for a
-/// day, 100 tries, unsigned. `CHORIA_INVALID_MESSAGE` when nothing can be published to the subject.
+/// day, 100 tries, unsigned. Whether it can be submitted to the subject is seen when it is submitted.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn choria_draft_new(
     subject: *const c_char,
@@ -37,17 +27,7 @@ pub unsafe extern "C" fn choria_draft_new(
         // SAFETY: pointers are NULL or as the header demands, and each helper refuses NULL where it cannot be.
         let (subject, payload, out) =
             unsafe { (text("subject", subject)?, bytes("payload", payload, length)?, slot("out", out)?) };
-        out.give(choria_draft {
-            subject: subject.to_owned(),
-            payload: payload.to_owned(),
-            reliable: false,
-            priority: 4,
-            ttl: Duration::from_secs(86400),
-            max_tries: 100,
-            sender: None,
-            sign: false,
-            headers: BTreeMap::new(),
-        });
+        out.give(choria_draft(Draft::new(subject, payload)));
         Ok(())
     })
 }
@@ -66,7 +46,7 @@ pub unsafe extern "C" fn choria_draft_set_reliable(draft: *mut choria_draft, rel
     change(
         || unsafe { borrow_mut("draft", draft) },
         |draft| {
-            draft.reliable = reliable;
+            draft.0.reliable = reliable;
             Ok(())
         },
     )
@@ -79,10 +59,8 @@ pub unsafe extern "C" fn choria_draft_set_priority(draft: *mut choria_draft, pri
     change(
         || unsafe { borrow_mut("draft", draft) },
         |draft| {
-            if priority > 4 {
-                return Err(invalid(format!("the priority is {priority}: it is 0, which is sent first, to 4")));
-            }
-            draft.priority = priority;
+            let priority = Priority::new(priority.into());
+            draft.0.priority = priority.map_err(|error| invalid(error.to_string()))?;
             Ok(())
         },
     )
@@ -96,7 +74,7 @@ pub unsafe extern "C" fn choria_draft_set_ttl(draft: *mut choria_draft, seconds:
         || unsafe { borrow_mut("draft", draft) },
         |draft| {
             let ttl = Duration::try_from_secs_f64(seconds).ok().filter(|ttl| !ttl.is_zero());
-            draft.ttl =
+            draft.0.ttl =
                 ttl.ok_or_else(|| invalid(format!("the time to live is {seconds} seconds: it must be more than 0")))?;
             Ok(())
         },
@@ -115,7 +93,7 @@ pub unsafe extern "C" fn choria_draft_set_max_tries(draft: *mut choria_draft, tr
                     "the number of tries is 0, with which nothing would ever be sent: it is at least 1".into(),
                 ));
             }
-            draft.max_tries = tries;
+            draft.0.max_tries = tries;
             Ok(())
         },
     )
@@ -128,7 +106,7 @@ pub unsafe extern "C" fn choria_draft_set_sign(draft: *mut choria_draft, sign: b
     change(
         || unsafe { borrow_mut("draft", draft) },
         |draft| {
-            draft.sign = sign;
+            draft.0.sign = sign;
             Ok(())
         },
     )
@@ -142,14 +120,14 @@ pub unsafe extern "C" fn choria_draft_set_sender(draft: *mut choria_draft, sende
     change(
         || unsafe { Ok((borrow_mut("draft", draft)?, text("sender", sender)?)) },
         |(draft, sender)| {
-            draft.sender = Some(sender.to_owned());
+            draft.0.sender = Some(sender.to_owned());
             Ok(())
         },
     )
 }
 
 /// A header that goes with the message; a second one of the same name replaces the first. `CHORIA_INVALID_MESSAGE` when
-/// name or value cannot be a header.
+/// name or value cannot be a header, which is seen when it is submitted.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn choria_draft_add_header(
     draft: *mut choria_draft,
@@ -159,7 +137,7 @@ pub unsafe extern "C" fn choria_draft_add_header(
     // SAFETY: as in `choria_draft_new`.
     let find = || unsafe { Ok((borrow_mut("draft", draft)?, text("name", name)?, text("value", value)?)) };
     change(find, |(draft, name, value)| {
-        draft.headers.insert(name.to_owned(), value.to_owned());
+        draft.0.headers.insert(name.to_owned(), value.to_owned());
         Ok(())
     })
 }

@@ -6,8 +6,11 @@
 //! | `draft`, `submitter` | handing messages to this machine |
 //! | `server_status` | this machine's server |
 //! | `trust`, `token`, `seed` | whom to believe, tokens, keys |
+//! | `received`, `consumer` | submissions on their way out of a stream |
+//! | `client`, `request`, `replies`, `event` | asking the fleet |
+//! | `runtime`, `forked`, `queue` | the thread for the network, what `fork()` does to it, what it hands over |
 //! | `boundary` | the one door: panics and errors become numbered results |
-//! | `result`, `failure` | the numbers, and what becomes which |
+//! | `result`, `failure`, `network_failure` | the numbers, and what becomes which |
 //! | `handle`, `text` | pointers in and out |
 //!
 //! This is the only crate with `unsafe`, and only where a pointer crosses the boundary. What a pointer must be is said once,
@@ -21,20 +24,38 @@
 #![warn(unsafe_op_in_unsafe_fn)]
 
 mod boundary;
+mod client;
+mod consumer;
 mod draft;
+mod event;
 mod failure;
+mod forked;
 mod handle;
 mod library;
+mod network_failure;
+mod queue;
+mod received;
+mod replies;
+mod request;
 mod result;
+mod runtime;
 mod seed;
+mod server_status;
 mod text;
 mod token;
 mod trust;
 
+pub use client::*;
+pub use consumer::*;
 pub use draft::*;
+pub use event::*;
 pub use library::*;
+pub use received::*;
+pub use replies::*;
+pub use request::*;
 pub use result::*;
 pub use seed::*;
+pub use server_status::*;
 pub use token::*;
 pub use trust::*;
 

@@ -7,7 +7,21 @@ use std::path::{Path, PathBuf};
 const REWRITE: &str = "CHORIA_HEADER_REWRITE";
 
 /// The sources in the order in which the header shows them.
-const SOURCES: [&str; 6] = ["result.rs", "library.rs", "draft.rs", "seed.rs", "trust.rs", "token.rs"];
+const SOURCES: [&str; 13] = [
+    "result.rs",
+    "library.rs",
+    "draft.rs",
+    "server_status.rs",
+    "trust.rs",
+    "token.rs",
+    "seed.rs",
+    "received.rs",
+    "client.rs",
+    "request.rs",
+    "replies.rs",
+    "event.rs",
+    "consumer.rs",
+];
 
 fn crate_folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

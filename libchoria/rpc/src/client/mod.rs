@@ -4,6 +4,7 @@
 //! |---|---|
 //! | here | [`Client`], [`Call`]: what is asked of whom |
 //! | `replies` | [`Replies`]: sends the batches of a request and yields its [`Event`]s |
+//! | `connect` | from a configuration to a connected client |
 //! | `answer` | one message that arrived: verified, read, or [`InvalidReply`] |
 //! | `pings` | [`Pings`]: the discovery message and its answers |
 //! | `outgoing` | the messages that carry a request |
@@ -13,12 +14,14 @@
 //! Answers that arrive meanwhile wait in the subscription, which holds 65,536 of them.
 
 mod answer;
+mod connect;
 mod outgoing;
 mod patience;
 mod pings;
 mod replies;
 
 pub use answer::{InvalidReply, NodeReply};
+pub use connect::OpenError;
 pub use pings::{PingOptions, Pings, Pong};
 pub use replies::{Event, Replies};
 

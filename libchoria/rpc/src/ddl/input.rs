@@ -18,6 +18,15 @@ pub struct Inputs {
     pub warnings: Vec<Warning>,
 }
 
+/// What is given for one input.
+#[derive(Clone, Copy, Debug)]
+pub enum Given<'a> {
+    /// Text that means a value of the input's type.
+    Text(&'a str),
+    /// The value.
+    Value(&'a Value),
+}
+
 /// Why the inputs a user gave cannot be sent. The words are those of the existing tools, with a suggestion added.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum InvalidInput {
@@ -62,10 +71,24 @@ impl Action {
         &self,
         arguments: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Inputs, InvalidInput> {
+        self.inputs_given(arguments.into_iter().map(|(name, text)| (name, Given::Text(text))))
+    }
+
+    /// As [`Action::inputs_from`], for programs: some inputs are values already, which are judged and not converted.
+    ///
+    /// # Errors
+    /// The first argument that cannot be sent, or the first required input that is missing.
+    pub fn inputs_given<'a>(
+        &self,
+        arguments: impl IntoIterator<Item = (&'a str, Given<'a>)>,
+    ) -> Result<Inputs, InvalidInput> {
         let mut inputs = Inputs::default();
-        for (given, text) in arguments {
+        for (given, argument) in arguments {
             let (name, input) = self.declared(given)?;
-            let value = read(name, input, text)?;
+            let value = match argument {
+                Given::Text(text) => read(name, input, text)?,
+                Given::Value(value) => value.clone(),
+            };
             let unfit = |source| InvalidInput::Unfit { name: name.to_owned(), source };
             inputs.warnings.extend(input.validate(&value).map_err(unfit)?);
             inputs.values.insert(name.to_owned(), value);
@@ -158,6 +181,22 @@ mod tests {
             let got = action(json!({"i": {"type": kind, "optional": false}})).inputs_from([("i", text)]);
             let got = got.map(|inputs| inputs.values["i"].clone()).map_err(|error| error.to_string());
             assert_eq!(got, expected.map_err(str::to_owned), "{kind} {text:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_judged_and_not_converted() {
+        let action = action(json!({"i": {"type": "integer", "optional": false}}));
+        let rows = [
+            (Given::Value(&json!(5)), Ok(json!({"i": 5}))),
+            (Given::Text("5"), Ok(json!({"i": 5}))),
+            (Given::Value(&json!("5")), Err("invalid value for 'i': is not an integer")),
+            (Given::Value(&json!(null)), Err("invalid value for 'i': is not an integer")),
+        ];
+        for (given, expected) in rows {
+            let got = action.inputs_given([("I", given)]);
+            let got = got.map(|inputs| Value::Object(inputs.values)).map_err(|error| error.to_string());
+            assert_eq!(got, expected.map_err(str::to_owned), "{given:?}");
         }
     }
 

@@ -9,7 +9,7 @@ mod registry;
 mod validate;
 
 pub use find::{FindError, Library};
-pub use input::{Inputs, InvalidInput};
+pub use input::{Given, Inputs, InvalidInput};
 pub use model::{
     AGENT_SCHEMA, Action, AgentDdl, AggregateItem, DATA_SCHEMA, DataDdl, Display, Input, Metadata, Output,
     UnknownAction,
