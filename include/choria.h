@@ -145,15 +145,81 @@ typedef enum {
 } choria_token_kind;
 
 /**
+ * What happened.
+ */
+typedef enum {
+  /**
+   * A node that was asked answered.
+   */
+  CHORIA_EVENT_REPLY = 1,
+  /**
+   * A node answered a ping.
+   */
+  CHORIA_EVENT_PONG = 2,
+  /**
+   * A node answered that was not asked, or once more.
+   */
+  CHORIA_EVENT_UNEXPECTED = 3,
+  /**
+   * Something came that cannot be used as a reply; the message tells why.
+   */
+  CHORIA_EVENT_INVALID = 4,
+  /**
+   * Everyone answered or the time is over: once, as the last event. The data are the statistics.
+   */
+  CHORIA_EVENT_DONE = 5,
+} choria_event_kind;
+
+/**
+ * A connection to a broker, to make requests in the name of the configured user. It returns by itself when it is lost.
+ * Free it with `choria_client_free`. Any thread, several at once.
+ */
+typedef struct choria_client choria_client;
+
+/**
+ * A reader of a stream. Free it with `choria_consumer_free`. One thread at a time.
+ */
+typedef struct choria_consumer choria_consumer;
+
+/**
  * A message that is to be submitted. Free it with `choria_draft_free`; it may be submitted any number of times. One thread
  * at a time.
  */
 typedef struct choria_draft choria_draft;
 
 /**
+ * One event of a request. Those that `choria_replies_next` gave are freed with `choria_event_free`, those in a callback are
+ * borrowed. One thread at a time.
+ */
+typedef struct choria_event choria_event;
+
+/**
+ * A message from a stream. Free it with `choria_received_free`. One thread at a time while it is built or verified; then any.
+ */
+typedef struct choria_received choria_received;
+
+/**
+ * A request under way. Free it with `choria_replies_free`, which ends it. One thread at a time, except for
+ * `choria_replies_cancel`.
+ */
+typedef struct choria_replies choria_replies;
+
+/**
+ * A request for an action of an agent, with filters. Free it with `choria_request_free`; it may be sent any number of
+ * times. One thread at a time.
+ */
+typedef struct choria_request choria_request;
+
+/**
  * An ed25519 seed: a private key. Free it with `choria_seed_free`, which wipes it from memory. Any thread, several at once.
  */
 typedef struct choria_seed choria_seed;
+
+/**
+ * Where messages are handed in: the socket of choria-submit, else its spool. Free it with `choria_submitter_free`. Any thread,
+ * several at once; it works on both sides of fork().
+ */
+typedef struct choria_submitter choria_submitter;
 
 /**
  * The claims of a token. Free it with `choria_token_free`. Any thread, several at once.
@@ -165,6 +231,12 @@ typedef struct choria_token choria_token;
  * thread, several at once.
  */
 typedef struct choria_trust choria_trust;
+
+/**
+ * Is called for each event on the thread that called `choria_client_call`, and returns true to go on. The event is
+ * borrowed: it is gone when the callback returns. `user` is what the caller gave. It must return, not jump or throw.
+ */
+typedef bool (*choria_event_callback)(const choria_event *event, void *user);
 
 #ifdef __cplusplus
 extern "C" {
@@ -199,7 +271,7 @@ void choria_string_free(char *text);
 
 /**
  * A draft with a copy of these `length` bytes; `payload` may be NULL when there are none. Best effort, priority 4, for a
- * day, 100 tries, unsigned. `CHORIA_INVALID_MESSAGE` when nothing can be published to the subject.
+ * day, 100 tries, unsigned. Whether it can be submitted to the subject is seen when it is submitted.
  */
 choria_result choria_draft_new(const char *subject, const uint8_t *payload, size_t length, choria_draft **out);
 
@@ -241,47 +313,56 @@ choria_result choria_draft_set_sender(choria_draft *draft, const char *sender);
 
 /**
  * A header that goes with the message; a second one of the same name replaces the first. `CHORIA_INVALID_MESSAGE` when
- * name or value cannot be a header.
+ * name or value cannot be a header, which is seen when it is submitted.
  */
 choria_result choria_draft_add_header(choria_draft *draft, const char *name, const char *value);
 
 /**
- * Reads a seed file: 64 hexadecimal characters, white space around them is allowed. `CHORIA_NOT_FOUND`, `CHORIA_IO`, or
- * `CHORIA_INVALID_ARGUMENT` when it holds no seed. Any thread.
+ * Reads where messages are handed in; neither socket nor spool is touched yet. `config` is a server's configuration file;
+ * NULL is /etc/choria/server.conf, and without one that this user may read, the defaults. `socket` NULL is the configured
+ * one. `CHORIA_NOT_FOUND`, `CHORIA_IO`, `CHORIA_INVALID_CONFIGURATION`. Any thread.
  */
-choria_result choria_seed_open(const char *path, choria_seed **out);
+choria_result choria_submitter_open(const char *config, const char *socket, choria_submitter **out);
 
 /**
- * The seed with these 64 hexadecimal characters; `CHORIA_INVALID_ARGUMENT` for anything else. Any thread.
+ * Frees it. NULL is allowed.
  */
-choria_result choria_seed_from_hex(const char *hex, choria_seed **out);
+void choria_submitter_free(choria_submitter *submitter);
 
 /**
- * A new seed from the system's random numbers. Any thread.
+ * A copy of the last error of this handle, to be freed with `choria_string_free`; NULL when nothing failed. Any thread.
  */
-choria_result choria_seed_generate(choria_seed **out);
+char *choria_submitter_error(const choria_submitter *submitter);
 
 /**
- * The seed's public key: 64 hexadecimal characters, "" for NULL. Borrowed from the seed. Any thread.
+ * Hands in a message and gives its id, to be freed with `choria_string_free`. It is on the disk when this returns
+ * `CHORIA_OK`. The socket is used when a service listens there; else the spool, if this user may write it.
+ * `CHORIA_INVALID_MESSAGE`, `CHORIA_REFUSED`, `CHORIA_SPOOL_FULL`, `CHORIA_TOO_LARGE`, `CHORIA_UNAVAILABLE`; with `CHORIA_IO`
+ * it is not known whether the message was taken. Any thread.
  */
-const char *choria_seed_public_key(const choria_seed *seed);
+choria_result choria_submitter_submit(const choria_submitter *submitter, const choria_draft *draft, char **id);
 
 /**
- * Signs `length` bytes. The signature has 128 hexadecimal characters, as in the header Choria-Signature; free it with
- * `choria_string_free`. Any thread.
+ * Hands in many messages with few rounds of waiting for the disk. `drafts` and `ids` have `count` places. `CHORIA_OK` when all
+ * were taken. After a failure, which is that of the first draft not taken, `*accepted` counts those before it; drafts behind
+ * it may have been taken too. Every place of `ids` is written whenever messages were handed in: an id to be freed with
+ * `choria_string_free`, or NULL for a draft that was not taken. When nothing could be handed in, `*accepted` is 0 and all
+ * are NULL. Any thread.
  */
-choria_result choria_seed_sign(const choria_seed *seed, const uint8_t *data, size_t length, char **signature_hex);
+choria_result choria_submitter_submit_many(const choria_submitter *submitter, const choria_draft *const *drafts, size_t count, char **ids, size_t *accepted);
 
 /**
- * Wipes the seed from memory and frees it. NULL is allowed.
+ * What waits in the spool, what may, and what was handed in, as a JSON object to be freed with `choria_string_free`:
+ * `{"spool":PATH,"messages":N,"bytes":N,"priorities":[{"priority":0,"messages":N,"bytes":N,"oldest":RFC3339|null},…],
+ * "corrupt":N,"limits":{…},…}`. `CHORIA_UNAVAILABLE`, `CHORIA_IO`. Any thread.
  */
-void choria_seed_free(choria_seed *seed);
+choria_result choria_submitter_status(const choria_submitter *submitter, char **json);
 
 /**
- * Checks that the holder of `public_key_hex` signed these bytes. `CHORIA_SIGNATURE_INVALID` when not;
- * `CHORIA_INVALID_ARGUMENT` when the key is none. Any thread.
+ * The status of this machine's server as a JSON object, to be freed with `choria_string_free`. `socket` NULL is
+ * /run/choria/server.sock. `CHORIA_UNAVAILABLE` when no server listens there, `CHORIA_REFUSED`, `CHORIA_IO`. Any thread.
  */
-choria_result choria_signature_verify(const char *public_key_hex, const uint8_t *data, size_t length, const char *signature_hex);
+choria_result choria_server_status(const char *socket, char **json);
 
 /**
  * Trust in nobody so far. Any thread.
@@ -379,6 +460,344 @@ bool choria_token_permits(const choria_token *token, const char *permission);
  * from the token. Any thread.
  */
 const char *choria_token_claims(const choria_token *token, size_t *length);
+
+/**
+ * Reads a seed file: 64 hexadecimal characters, white space around them is allowed. `CHORIA_NOT_FOUND`, `CHORIA_IO`, or
+ * `CHORIA_INVALID_ARGUMENT` when it holds no seed. Any thread.
+ */
+choria_result choria_seed_open(const char *path, choria_seed **out);
+
+/**
+ * The seed with these 64 hexadecimal characters; `CHORIA_INVALID_ARGUMENT` for anything else. Any thread.
+ */
+choria_result choria_seed_from_hex(const char *hex, choria_seed **out);
+
+/**
+ * A new seed from the system's random numbers. Any thread.
+ */
+choria_result choria_seed_generate(choria_seed **out);
+
+/**
+ * The seed's public key: 64 hexadecimal characters, "" for NULL. Borrowed from the seed. Any thread.
+ */
+const char *choria_seed_public_key(const choria_seed *seed);
+
+/**
+ * Signs `length` bytes. The signature has 128 hexadecimal characters, as in the header Choria-Signature; free it with
+ * `choria_string_free`. Any thread.
+ */
+choria_result choria_seed_sign(const choria_seed *seed, const uint8_t *data, size_t length, char **signature_hex);
+
+/**
+ * Wipes the seed from memory and frees it. NULL is allowed.
+ */
+void choria_seed_free(choria_seed *seed);
+
+/**
+ * Checks that the holder of `public_key_hex` signed these bytes. `CHORIA_SIGNATURE_INVALID` when not;
+ * `CHORIA_INVALID_ARGUMENT` when the key is none. Any thread.
+ */
+choria_result choria_signature_verify(const char *public_key_hex, const uint8_t *data, size_t length, const char *signature_hex);
+
+/**
+ * A message with a copy of these `length` bytes, as another client received it; its headers are added next. `payload` may
+ * be NULL when there are none.
+ */
+choria_result choria_received_new(const char *subject, const uint8_t *payload, size_t length, choria_received **out);
+
+/**
+ * A header as it arrived. All of them must be added, also a second one of the same name: such messages are not believed.
+ */
+choria_result choria_received_add_header(choria_received *received, const char *name, const char *value);
+
+/**
+ * Verifies signature, token and its chain of trust, that the message names the token's identity, and that it was created
+ * within `max_age` seconds before `now`; 0 is any age. The token is judged at `now`, in Unix seconds; 0 is the clock of this
+ * machine. What is proven is the payload and the identity; subject, sender, time and other headers are what is claimed.
+ * `CHORIA_SIGNATURE_INVALID`, `CHORIA_TOKEN_INVALID`, `CHORIA_TOKEN_UNTRUSTED`, `CHORIA_TOKEN_EXPIRED`, `CHORIA_STALE`,
+ * `CHORIA_INVALID_MESSAGE` when a header cannot be read.
+ */
+choria_result choria_received_verify(choria_received *received, const choria_trust *trust, double max_age, int64_t now);
+
+/**
+ * Frees it. NULL is allowed. A message of a consumer that was not acknowledged comes again.
+ */
+void choria_received_free(choria_received *received);
+
+/**
+ * The subject, "" for NULL. Borrowed from the message.
+ */
+const char *choria_received_subject(const choria_received *received);
+
+/**
+ * The payload; its bytes are counted in `length`, which may be NULL. NULL for NULL only. Borrowed from the message.
+ */
+const uint8_t *choria_received_payload(const choria_received *received, size_t *length);
+
+/**
+ * The header Nats-Msg-Id, "" when it is missing. Borrowed from the message.
+ */
+const char *choria_received_id(const choria_received *received);
+
+/**
+ * The header Choria-Sender, "" when it is missing. The signature does not cover it. Borrowed from the message.
+ */
+const char *choria_received_sender(const choria_received *received);
+
+/**
+ * Which node it is from: the token's once verified, else what the header Choria-Identity claims, "" when it is missing.
+ * Borrowed from the message; verifying again ends that.
+ */
+const char *choria_received_identity(const choria_received *received);
+
+/**
+ * Whether the last `choria_received_verify` went well.
+ */
+bool choria_received_is_verified(const choria_received *received);
+
+/**
+ * When it was submitted, in Unix seconds with decimals; 0 when that is missing. The signature does not cover it.
+ */
+double choria_received_created(const choria_received *received);
+
+/**
+ * The first header of this name, in any case; NULL when it is missing. Borrowed from the message.
+ */
+const char *choria_received_header(const choria_received *received, const char *name);
+
+/**
+ * Its number in the stream; 0 when it is not from a consumer.
+ */
+uint64_t choria_received_sequence(const choria_received *received);
+
+/**
+ * Connects in the name of the user that a configuration file names; `config` NULL is the file that the choria command would
+ * read. Takes `timeout_ms` at most, 0 is 5000. Requests are signed with the user's own seed or by the AAA service, as
+ * configured. `CHORIA_NOT_FOUND`, `CHORIA_IO`, `CHORIA_INVALID_CONFIGURATION`, `CHORIA_NOT_CONNECTED`,
+ * `CHORIA_UNAUTHORIZED`. Any thread.
+ */
+choria_result choria_client_open(const char *config, uint32_t timeout_ms, choria_client **out);
+
+/**
+ * Ends its requests, which answer `CHORIA_CANCELLED` from then on, closes the connection and frees the client. Handles made
+ * with it can still be freed. NULL is allowed.
+ */
+void choria_client_free(choria_client *client);
+
+/**
+ * A copy of the last error of this handle, to be freed with `choria_string_free`; NULL when nothing failed. Any thread.
+ */
+char *choria_client_error(const choria_client *client);
+
+/**
+ * The caller id in whose name requests are made, as `up=alice`; "" for NULL. Borrowed from the client. Any thread.
+ */
+const char *choria_client_caller(const choria_client *client);
+
+/**
+ * Finds the nodes that a request with these filters would go to, as a JSON array of identities, to be freed with
+ * `choria_string_free`. They are those that have the request's agent; with the agent `discovery`, or NULL for `filters`,
+ * all. None found is no error. Any thread.
+ */
+choria_result choria_client_discover(const choria_client *client, const choria_request *filters, char **json);
+
+/**
+ * Sends a request: finds the nodes unless some were added, checks the inputs against the DDL, and starts. Its events come
+ * from `choria_replies_next`. Looking for nodes takes as long as discovery does. `CHORIA_NOT_FOUND` when there is no such
+ * agent or action, or no node was found; `CHORIA_INVALID_REQUEST`, `CHORIA_UNAUTHORIZED`, `CHORIA_NOT_CONNECTED`,
+ * `CHORIA_INVALID_CONFIGURATION`. Any thread.
+ */
+choria_result choria_client_request(const choria_client *client, const choria_request *request, choria_replies **out);
+
+/**
+ * Pings every node that matches the filters, all for NULL. The events are of kind PONG, as they come, then DONE. The
+ * request's agent does not count; its timeout, else its discovery timeout, else the configured one, is how long answers
+ * are waited for. Any thread.
+ */
+choria_result choria_client_ping(const choria_client *client, const choria_request *filters, choria_replies **out);
+
+/**
+ * As `choria_client_request`, and calls `callback` on this thread for each event. `CHORIA_OK` after the last one,
+ * `CHORIA_CANCELLED` when the callback returned false. Any thread.
+ */
+choria_result choria_client_call(const choria_client *client, const choria_request *request, choria_event_callback callback, void *user);
+
+/**
+ * A request for `action` of `agent` to every node that has it. `CHORIA_INVALID_ARGUMENT` when the agent's name cannot be
+ * one; whether there is such an action is seen when it is sent.
+ */
+choria_result choria_request_new(const char *agent, const char *action, choria_request **out);
+
+/**
+ * Frees it. NULL is allowed.
+ */
+void choria_request_free(choria_request *request);
+
+/**
+ * Gives an input a value, as JSON: `5`, `"five"`, `{"a":[1]}`. `CHORIA_INVALID_ARGUMENT` when it is not JSON; whether it
+ * fits is seen when the request is sent. The last value of a name counts.
+ */
+choria_result choria_request_set_input(choria_request *request, const char *name, const char *json);
+
+/**
+ * Gives an input a value as text, which is converted as the action's DDL says when the request is sent, as the choria
+ * command does. The last value of a name counts.
+ */
+choria_result choria_request_set_input_text(choria_request *request, const char *name, const char *text);
+
+/**
+ * Asks this collective instead of the main one. `CHORIA_INVALID_ARGUMENT` when it cannot be the name of one.
+ */
+choria_result choria_request_set_collective(choria_request *request, const char *collective);
+
+/**
+ * Only nodes with a fact: `os=linux`, `cpus>4`, `os.family=~/Red/`. Every filter must match. `CHORIA_INVALID_ARGUMENT`.
+ */
+choria_result choria_request_add_fact(choria_request *request, const char *filter);
+
+/**
+ * Only nodes with a class, by name or `/regular expression/`.
+ */
+choria_result choria_request_add_class(choria_request *request, const char *filter);
+
+/**
+ * Only nodes with an identity, by name or `/regular expression/`; several are alternatives.
+ */
+choria_result choria_request_add_identity(choria_request *request, const char *filter);
+
+/**
+ * Only nodes with an agent, by name or `/regular expression/`.
+ */
+choria_result choria_request_add_agent(choria_request *request, const char *filter);
+
+/**
+ * Only nodes for which an expression is true, as in `choria find -S`.
+ */
+choria_result choria_request_set_compound(choria_request *request, const char *expression);
+
+/**
+ * Asks this node; nothing is discovered then, filters do not count, and exactly the nodes added are asked.
+ * `CHORIA_INVALID_ARGUMENT` when it cannot be the identity of one.
+ */
+choria_result choria_request_add_node(choria_request *request, const char *identity);
+
+/**
+ * How long nodes may take to answer, in milliseconds; 0 is as the DDL and the configuration say.
+ */
+choria_result choria_request_set_timeout(choria_request *request, uint32_t ms);
+
+/**
+ * How long nodes are looked for, in milliseconds; 0 is as the configuration says.
+ */
+choria_result choria_request_set_discovery_timeout(choria_request *request, uint32_t ms);
+
+/**
+ * Waits for one event, which the caller frees with `choria_event_free`. `timeout_ms` -1 waits until the end, 0 does not
+ * wait. `CHORIA_TIMEOUT`, `CHORIA_CANCELLED`, `CHORIA_END` after the event DONE, or why the request failed.
+ */
+choria_result choria_replies_next(choria_replies *replies, int32_t timeout_ms, choria_event **out);
+
+/**
+ * A file descriptor that is readable while an event or the end waits, for poll() and its like: then
+ * `choria_replies_next` with 0 gives it. It belongs to the handle: do not read or close it. -1 for NULL only.
+ */
+int choria_replies_fd(const choria_replies *replies);
+
+/**
+ * Ends the request. A thread that waits in `choria_replies_next`, and every later call of it, gets `CHORIA_CANCELLED`. Any
+ * thread, as long as the handle is not freed.
+ */
+void choria_replies_cancel(const choria_replies *replies);
+
+/**
+ * A copy of the last error of this handle, to be freed with `choria_string_free`; NULL when nothing failed.
+ */
+char *choria_replies_error(const choria_replies *replies);
+
+/**
+ * The id of the request, "" for NULL. Borrowed from the handle.
+ */
+const char *choria_replies_request_id(const choria_replies *replies);
+
+/**
+ * Ends the request if it goes on, and frees it. NULL is allowed.
+ */
+void choria_replies_free(choria_replies *replies);
+
+/**
+ * What happened; 0 for NULL.
+ */
+choria_event_kind choria_event_get_kind(const choria_event *event);
+
+/**
+ * The identity of the node, "" when there is none. Borrowed from the event.
+ */
+const char *choria_event_sender(const choria_event *event);
+
+/**
+ * The status code of a reply: 0 is well, 1 to 5 are failures. 0 for events that are no replies.
+ */
+int32_t choria_event_status(const choria_event *event);
+
+/**
+ * The status message, "OK" when all is well. Borrowed from the event.
+ */
+const char *choria_event_message(const choria_event *event);
+
+/**
+ * A JSON value, normally an object: what the node answered; for a PONG `{"latency":seconds}`; for DONE `{"discovered":n,
+ * "responses":n,"ok":n,"failed":n,"silent":[…],"unexpected":[…],"seconds":x}`; `{}` when there is nothing. Its bytes are
+ * counted in `length`, which may be NULL. Borrowed from the event.
+ */
+const char *choria_event_data(const choria_event *event, size_t *length);
+
+/**
+ * Whether the signature of the reply was verified. Without issuers in the configuration, and for pongs, it never is.
+ */
+bool choria_event_is_verified(const choria_event *event);
+
+/**
+ * Frees it. NULL is allowed. Not for events in a callback.
+ */
+void choria_event_free(choria_event *event);
+
+/**
+ * Reads a stream. With `durable`, a consumer of that name is used, or made first: what was acknowledged does not come
+ * again, and what is not acknowledged within two minutes does. With NULL it starts at the first message and remembers
+ * nothing. `filter` is a subject, wildcards allowed, or NULL for all. `CHORIA_NOT_FOUND` when there is no such stream,
+ * `CHORIA_UNAUTHORIZED` when this user may not read it, `CHORIA_NOT_CONNECTED`, `CHORIA_INVALID_ARGUMENT`.
+ */
+choria_result choria_consumer_open(const choria_client *client, const char *stream, const char *durable, const char *filter, choria_consumer **out);
+
+/**
+ * The next message, which the caller frees with `choria_received_free`. It is not verified: see `choria_received_verify`.
+ * `timeout_ms` -1 waits for ever, 0 does not wait. `CHORIA_TIMEOUT`, `CHORIA_CANCELLED` once the client was freed, or why
+ * no more can be read.
+ */
+choria_result choria_consumer_next(choria_consumer *consumer, int32_t timeout_ms, choria_received **out);
+
+/**
+ * Acknowledges a message of this consumer and waits until the stream knows, so that it does not come again. Does nothing
+ * for consumers that are not durable. `CHORIA_INVALID_ARGUMENT` for messages that are not from a consumer,
+ * `CHORIA_NOT_CONNECTED`.
+ */
+choria_result choria_consumer_ack(choria_consumer *consumer, const choria_received *received);
+
+/**
+ * A file descriptor that is readable while a message or the end waits, for poll() and its like. It belongs to the handle:
+ * do not read or close it. -1 for NULL only.
+ */
+int choria_consumer_fd(const choria_consumer *consumer);
+
+/**
+ * A copy of the last error of this handle, to be freed with `choria_string_free`; NULL when nothing failed.
+ */
+char *choria_consumer_error(const choria_consumer *consumer);
+
+/**
+ * Stops reading and frees it. A durable consumer stays in the stream. NULL is allowed.
+ */
+void choria_consumer_free(choria_consumer *consumer);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -107,10 +107,10 @@ pub unsafe extern "C" fn choria_consumer_ack(
             let received = unsafe { borrow("received", received)? };
             consumer.process.check()?;
             if !received.is_from_consumer() {
-            return Err(Failure::argument("received is not from a consumer, so there is nothing to acknowledge"));
-        }
-        let Some(acknowledge) = received.acker.clone() else { return Ok(()) };
-        Runtime::current()?.run(async move {
+                return Err(Failure::argument("received is not from a consumer, so there is nothing to acknowledge"));
+            }
+            let Some(acknowledge) = received.acker.clone() else { return Ok(()) };
+            Runtime::current()?.run(async move {
                 let failed = |reason: String| {
                     Failure::new(
                         choria_result::CHORIA_NOT_CONNECTED,

@@ -41,6 +41,7 @@ mod result;
 mod runtime;
 mod seed;
 mod server_status;
+mod submitter;
 mod text;
 mod token;
 mod trust;
@@ -56,6 +57,7 @@ pub use request::*;
 pub use result::*;
 pub use seed::*;
 pub use server_status::*;
+pub use submitter::*;
 pub use token::*;
 pub use trust::*;
 

@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 const REWRITE: &str = "CHORIA_HEADER_REWRITE";
 
 /// The sources in the order in which the header shows them.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "result.rs",
     "library.rs",
     "draft.rs",
+    "submitter.rs",
     "server_status.rs",
     "trust.rs",
     "token.rs",
