@@ -1,7 +1,7 @@
 //! `choria broker`: the Choria Broker as a command, and what it keeps.
 
 mod run;
-mod stream;
+pub(crate) mod stream;
 
 use crate::Global;
 use std::process::ExitCode;

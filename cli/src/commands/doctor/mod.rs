@@ -15,6 +15,7 @@ mod policies;
 mod port;
 mod report;
 mod server;
+mod submission;
 mod tls;
 
 use crate::Global;
@@ -126,6 +127,7 @@ async fn examine(report: &mut Report, settings: &Settings, role: Role) {
         Role::Client => {}
         Role::Server => {
             policies::examine(report, &settings);
+            submission::examine(report, &settings, own.as_ref().map(|own| &own.claims), now);
             server::status(report, &settings, now);
             server::unit(report, "choria-server").await;
         }
@@ -232,6 +234,7 @@ impl Role {
                 permissions::CHECK,
                 server::SUBJECTS,
                 policies::CHECK,
+                submission::CHECK,
                 server::STATUS,
                 server::UNIT,
             ],

@@ -331,6 +331,37 @@ const EXAMPLES: &[(&str, Examples)] = &[
         ],
     ),
     (
+        "choria-tool-submission",
+        &[
+            ("What waits to be delivered?", "choria tool submission"),
+            ("The same for a program:", "choria tool submission --json"),
+        ],
+    ),
+    (
+        "choria-tool-submission-verify",
+        &[
+            ("Are the last hundred messages genuine?", "choria tool submission verify --stream SUBMIT --count 100"),
+            (
+                "Watch those that come:",
+                "choria tool submission verify --follow --subject 'choria.submission.in.jobs.>'",
+            ),
+        ],
+    ),
+    (
+        "choria-tool-submit",
+        &[
+            ("Report that a job is done, from cron:", "echo done | choria tool submit --reliable jobs.backup -"),
+            (
+                "Send a file, signed, ahead of others:",
+                "choria tool submit --reliable --sign --priority 0 inventory.disks disks.json",
+            ),
+            (
+                "Add a header and give up after an hour:",
+                "choria tool submit --ttl 1h -H Site:berlin local.alert alert.txt",
+            ),
+        ],
+    ),
+    (
         "choria-tool-provisioner",
         &[("Where would this node be provisioned from?", "choria tool provisioner --config /etc/choria/server.conf")],
     ),

@@ -4,6 +4,8 @@ pub(crate) mod config;
 mod event;
 mod provisioner;
 mod status;
+pub(crate) mod submission;
+mod submit;
 
 use crate::Global;
 use clap::Subcommand;
@@ -26,6 +28,11 @@ pub(crate) enum Tool {
     Provisioner(provisioner::ProvisionerArguments),
     /// Checks that a server is well, from its status file
     Status(status::StatusArguments),
+    /// Shows what waits to be delivered, or verifies what arrived
+    Submission(Box<submission::SubmissionArguments>),
+    /// Hands a message to the server of this machine, which delivers it
+    #[command(long_about = submit::LONG_ABOUT)]
+    Submit(submit::SubmitArguments),
 }
 
 /// Runs one utility.
@@ -35,5 +42,7 @@ pub(crate) fn run(tool: Tool, global: &Global) -> anyhow::Result<ExitCode> {
         Tool::Event(arguments) => event::run(&arguments, global),
         Tool::Provisioner(arguments) => provisioner::run(&arguments, global),
         Tool::Status(arguments) => status::run(&arguments),
+        Tool::Submission(arguments) => submission::run(&arguments, global),
+        Tool::Submit(arguments) => submit::run(&arguments, global),
     }
 }

@@ -98,6 +98,39 @@ pub(super) fn local(time: OffsetDateTime, offset: UtcOffset) -> String {
 #[derive(Debug, Default)]
 struct Rows(Vec<Row>);
 
+/// A value as it is shown.
+struct Shown(String);
+
+impl From<String> for Shown {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Shown {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<&String> for Shown {
+    fn from(text: &String) -> Self {
+        Self(text.clone())
+    }
+}
+
+impl From<bool> for Shown {
+    fn from(value: bool) -> Self {
+        Self(value.to_string())
+    }
+}
+
+impl From<u32> for Shown {
+    fn from(value: u32) -> Self {
+        Self(value.to_string())
+    }
+}
+
 #[derive(Debug)]
 enum Row {
     Section(&'static str),
@@ -105,11 +138,11 @@ enum Row {
 }
 
 impl Rows {
-    fn add(&mut self, label: &str, value: impl ToString) {
-        self.0.push(Row::Value(label.to_owned(), value.to_string()));
+    fn add(&mut self, label: &str, value: impl Into<Shown>) {
+        self.0.push(Row::Value(label.to_owned(), value.into().0));
     }
 
-    fn add_if(&mut self, wanted: bool, label: &str, value: impl ToString) {
+    fn add_if(&mut self, wanted: bool, label: &str, value: impl Into<Shown>) {
         if wanted {
             self.add(label, value);
         }

@@ -17,12 +17,14 @@ mod view;
 use crate::Global;
 use crate::session::{Connect, Session, Talk, block_on};
 use anyhow::{Context, bail};
-use api::Api;
 use std::future::Future;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 use time::UtcOffset;
+
+pub(crate) use api::Api;
+pub(crate) use message::Stored;
 
 /// Streams.
 #[derive(clap::Args, Debug)]

@@ -81,7 +81,7 @@ fn words_follow_from_what_stands_before_them() {
         (&["req", "--", "--dis"], &[]),
         (&["--config", "x", "req", "pa"], &["package"]),
         (&["req", "--config=x", "pa"], &["package"]),
-        (&["tool", ""], &["config", "event", "provisioner", "status"]),
+        (&["tool", ""], &["config", "event", "provisioner", "status", "submission", "submit"]),
         (&["tool", "config", "lib"], &["libdir"]),
         (&["tool", "event", "--type", "s"], &["shutdown", "startup"]),
         (&["inventory", "n1"], &["n1.example.net"]),
