@@ -376,7 +376,7 @@ impl From<async_nats::Message> for Delivery {
 }
 
 /// Whether `text` may stand as a subject in a protocol line; what a peer sends as its reply subject comes through here.
-fn is_subject(text: &str, wildcards: bool) -> bool {
+pub(crate) fn is_subject(text: &str, wildcards: bool) -> bool {
     let allowed = |c: char| !c.is_control() && !c.is_whitespace() && (wildcards || !matches!(c, '*' | '>'));
     text.chars().all(allowed) && text.split('.').all(|part| !part.is_empty())
 }

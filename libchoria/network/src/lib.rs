@@ -11,6 +11,7 @@
 //! | `shared`, `observer` | what happens to it later: returns, log lines |
 //! | `counters` | [`Counters`] of one role's connections |
 //! | `connection` | [`Connection`], [`Subscription`], [`Delivery`] |
+//! | `outbox` | [`Outbox`]: messages that a stream acknowledges, in bursts |
 //! | `failure` | [`Failure`], why an attempt failed and what to do |
 //! | [`election`] | leader election on a JetStream key-value bucket |
 //! | [`http`] | one bounded HTTP request, for logins and signatures |
@@ -29,6 +30,7 @@ pub mod http;
 mod login;
 mod observer;
 mod options;
+mod outbox;
 pub mod probe;
 mod search;
 mod settings;
@@ -47,6 +49,7 @@ pub use observer::{FailedAttempt, Observer};
 pub use options::{
     CLIENT_PATIENCE, CLIENT_PING_INTERVAL, ConnectError, LONGEST_CONNECT, Options, Role, SERVER_PING_INTERVAL,
 };
+pub use outbox::{NotStored, Outbox, Outgoing, Stored, Unsendable};
 pub use search::{Search, SearchError, Servers, parse_addresses};
 pub use settings::SettingsError;
 pub use srv::{Dns, LookupError, ServiceLookup, ServiceRecord, in_order_of_use};
