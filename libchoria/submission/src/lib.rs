@@ -11,12 +11,14 @@
 //! | `settings` | [`Settings`]: what the configuration says |
 //! | [`spool`] | [`Spool`]: messages on the disk |
 //! | [`schedule`] | what to deliver next, and what an attempt means |
+//! | [`delivery`] | the same on the network: from the spool to the stream |
 //! | [`wire`] | subject and headers of what is published |
 //! | `verify`, `replays` | [`verify()`]: where a received message comes from; [`Replays`]: was it seen |
 //!
-//! Everything but `spool`, `account` and reading who owns the spool is functions over values: time and ids are arguments.
+//! Everything but `spool`, `delivery`, `account` and reading who owns the spool is functions over values: time and ids are arguments.
 
 mod account;
+pub mod delivery;
 mod draft;
 mod message;
 mod replays;
