@@ -244,6 +244,7 @@ impl Maker {
             classes: Arc::clone(&self.classes),
             roster: Arc::clone(&self.roster),
             times: Some(Arc::clone(&self.times)),
+            delivery: None,
             orders: None,
             context: None,
         };

@@ -11,6 +11,7 @@ use protocol::{Counter as ProtocolCounter, Version};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
+use submission::delivery::{self, Count, Standing};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -20,6 +21,8 @@ pub(crate) struct Exporter {
     pub(crate) handle: Handle,
     /// Of all connections that the server made.
     pub(crate) connector: Arc<Counters>,
+    /// Of delivery, where there is a spool.
+    pub(crate) submission: Option<Arc<delivery::Counts>>,
 }
 
 /// Serves statistics where `config` wants them; nothing at all without a port. A port that cannot be had is no reason
@@ -70,11 +73,55 @@ impl daemon::metrics::Exporter for Exporter {
         protocol(&node, scrape);
         scrape.connector(&self.connector.counts(), identity.as_str());
         state(&node, scrape);
+        if let Some(counts) = &self.submission {
+            submission(counts, identity.as_str(), scrape).await;
+        }
         if let Some(times) = &node.times {
             let help = "How long requests took from arrival to the reply handed to the connection";
             let seconds = times.total().as_secs_f64();
             scrape.summary("choria_server_handling_seconds", help, &labels, times.count(), seconds);
         }
+    }
+}
+
+/// `choria_submission_*`.
+async fn submission(counts: &Arc<delivery::Counts>, identity: &str, scrape: &mut Scrape) {
+    for count in Count::ALL {
+        let name = format!("choria_submission_{}", count.as_str());
+        scrape.counter(&name, help(count), &[("identity", identity)], counts.value(count));
+    }
+    let delivering = counts.standing() == Standing::Delivering;
+    let about = "Whether this server delivers its spool of submitted messages";
+    scrape.gauge("choria_submission_delivering", about, &[("identity", identity)], f64::from(delivering));
+    let counts = Arc::clone(counts);
+    // A spool that cannot be listed is in the log of delivery already.
+    let Ok(Ok(Some(summary))) = tokio::task::spawn_blocking(move || counts.waiting()).await else { return };
+    let mut oldest = None;
+    for (priority, queue) in summary.queues.iter().enumerate() {
+        let priority = priority.to_string();
+        let labels = [("identity", identity), ("priority", priority.as_str())];
+        let about = "Submitted messages that wait in the spool";
+        scrape.gauge("choria_submission_waiting_messages", about, &labels, queue.messages as f64);
+        oldest = [oldest, queue.oldest].into_iter().flatten().min();
+    }
+    let labels = [("identity", identity)];
+    let about = "Bytes of the submitted messages that wait in the spool";
+    scrape.gauge("choria_submission_waiting_bytes", about, &labels, summary.bytes() as f64);
+    let age = oldest.and_then(|oldest| SystemTime::now().duration_since(oldest).ok()).unwrap_or_default();
+    let about = "How long the oldest submitted message waits, 0 when none does";
+    scrape.gauge("choria_submission_oldest_age_seconds", about, &labels, age.as_secs_f64());
+}
+
+fn help(count: Count) -> &'static str {
+    match count {
+        Count::Stored => "Reliable messages that a stream acknowledged as new",
+        Count::Duplicate => "Reliable messages that the stream had already",
+        Count::Published => "Messages that are not reliable and were published",
+        Count::FailedTry => "Tries to store a reliable message that failed",
+        Count::Expired => "Messages dropped because their time to live was over",
+        Count::MaxTries => "Messages dropped because they were tried as often as they may",
+        Count::SetAside => "Files of the spool moved aside because they can never be delivered",
+        Count::Denied => "Attempts that the broker did not allow this server",
     }
 }
 

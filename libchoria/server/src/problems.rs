@@ -22,6 +22,9 @@ pub enum Problem {
     /// An agent cannot be hosted.
     #[error(transparent)]
     Agent(#[from] InvalidAgent),
+    /// Submitted messages.
+    #[error("submission setup is not valid: {0}")]
+    Submission(#[from] submission::SettingsError),
     /// A built-in name is not valid.
     #[error(transparent)]
     Name(#[from] InvalidName),

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::SystemTime;
+use submission::delivery::Delivery;
 
 /// The arguments of a server (spec 04 §1.1).
 #[derive(Clone, Debug, Default)]
@@ -132,8 +133,9 @@ async fn serve(start: Start, context: daemon::Context) -> anyhow::Result<Exit> {
     parts.context = Some(context.clone());
     parts.times = exporter::port(&config).map(|_| Arc::default());
     let connector = Arc::clone(&parts.network.counters);
+    let submission = parts.delivery.as_ref().map(Delivery::counts);
     let running = Server::build(settings, parts, rand::random(), now).context("building the server")?.start();
-    let exporter = Exporter { handle: running.handle(), connector };
+    let exporter = Exporter { handle: running.handle(), connector, submission };
     let _statistics = exporter::serve(&config, exporter, context.stop()).await;
     let ready = async {
         running.attempted().await;

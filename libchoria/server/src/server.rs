@@ -65,7 +65,7 @@ impl Server {
             format: settings.events,
             random: Mutex::new(StdRng::seed_from_u64(seed)),
         };
-        let Parts { provider, network, facts, classes, roster, times, orders, context } = parts;
+        let Parts { provider, network, facts, classes, roster, times, delivery, orders, context } = parts;
         let node = Node {
             authorization: Authorization::from_settings(&settings.config),
             audit: audit(&settings.config),
@@ -86,7 +86,7 @@ impl Server {
         }
         let handle = Handle(Arc::new(watch::Sender::new(Arc::new(node))));
         let (attempted, serving) = (watch::Sender::new(false), watch::Sender::new(false));
-        Ok(Self(Work { settings, network, context, announcer, orders, handle, attempted, serving }))
+        Ok(Self(Work { settings, network, context, announcer, delivery, orders, handle, attempted, serving }))
     }
 
     /// Starts the work as one task of the present runtime.

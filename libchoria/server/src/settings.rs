@@ -14,6 +14,7 @@ use security::{Provider, Role};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use submission::delivery::Delivery;
 
 /// One server, judged.
 #[derive(Clone, Debug)]
@@ -49,6 +50,8 @@ pub struct Parts {
     pub roster: Arc<Roster>,
     /// Where handling times are added, if anybody wants to know.
     pub times: Option<Arc<HandlingTimes>>,
+    /// Delivers the spool of submitted messages, where there is one.
+    pub delivery: Option<Delivery>,
     /// What its agent `choria_provision` asks for, see [`crate::control()`]; `None` without that agent.
     pub orders: Option<Orders>,
     /// The daemon this is the only server of; gets status lines, and signs of life from the work itself.
@@ -106,13 +109,18 @@ impl Parts {
         let provider = Provider::from_settings(config, Role::Server, now).map_err(Problem::from);
         let network = Options::from_settings(config, network::Role::Server, identity.as_str(), identity.as_str());
         let network = network.map_err(Problem::from);
-        match (provider, network, roster(settings.services_only, None)) {
-            (Ok(provider), Ok(network), Ok(roster)) => {
+        // Hosts of services deliver nothing (spec 04 §1.2).
+        let delivery = if settings.services_only { Ok(None) } else { Delivery::from_settings(config) };
+        let delivery = delivery.map_err(Problem::from);
+        match (provider, network, roster(settings.services_only, None), delivery) {
+            (Ok(provider), Ok(network), Ok(roster), Ok(delivery)) => {
                 let (facts, classes) = (facts(config), classes(config));
-                Ok(Self { provider, network, facts, classes, roster, times: None, orders: None, context: None })
+                let (times, orders, context) = (None, None, None);
+                Ok(Self { provider, network, facts, classes, roster, times, delivery, orders, context })
             }
-            (provider, network, roster) => {
-                Err(Problems::new([provider.err(), network.err(), roster.err()].into_iter().flatten().collect()))
+            (provider, network, roster, delivery) => {
+                let errors = [provider.err(), network.err(), roster.err(), delivery.err()];
+                Err(Problems::new(errors.into_iter().flatten().collect()))
             }
         }
     }
@@ -150,6 +158,7 @@ impl Parts {
             classes: Arc::new(ClassSource::new(None)),
             roster: Arc::default(),
             times: None,
+            delivery: None,
             orders: None,
             context: None,
         };

@@ -12,7 +12,9 @@ use network::{ConnectError, Connection, Observer, Options};
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
+use submission::delivery::Delivery;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Everything the task owns.
@@ -22,6 +24,8 @@ pub(crate) struct Work {
     pub(crate) network: Options,
     pub(crate) context: Option<daemon::Context>,
     pub(crate) announcer: Announcer,
+    /// Delivers submitted messages; none without a spool.
+    pub(crate) delivery: Option<Delivery>,
     /// What the agent `choria_provision` asks for; none without that agent.
     pub(crate) orders: Option<Orders>,
     /// The server as its agents see it; without a connection at first.
@@ -46,6 +50,7 @@ impl Work {
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<Outcome, Error> {
         let mut reporter = Reporter::new(&self.settings, self.context.clone(), self.handle.clone());
         let mut departure = Departure::new(self.orders.take());
+        let mut delivery = self.delivery.take();
         loop {
             // Boxed, so that what connecting needs is freed afterwards and not kept in the task for as long as it lives.
             let connection = match Box::pin(self.connect(&stop, &mut reporter, &mut departure)).await? {
@@ -54,7 +59,7 @@ impl Work {
             };
             let broker = broker(&self.network, &connection, &self.settings);
             self.handle.0.send_modify(|node| *node = Arc::new(Node { broker, ..Node::clone(node) }));
-            let (drained, outcome) = match self.serve(&connection, &stop, &mut reporter, &mut departure).await? {
+            let (drained, outcome) = match self.serve(&connection, &stop, &mut reporter, &mut departure, &mut delivery).await? {
                 Ended::Hung => {
                     connection.abandon();
                     continue;
@@ -84,6 +89,7 @@ impl Work {
         stop: &CancellationToken,
         reporter: &mut Reporter,
         departure: &mut Departure,
+        delivery: &mut Option<Delivery>,
     ) -> Result<Ended, Error> {
         let node = self.handle.node();
         let nodes = self.handle.0.subscribe();
@@ -103,6 +109,11 @@ impl Work {
                 never = self.announcer.alive(&node, connection) => match never {},
             }
         });
+        let mut delivers = delivery.is_some();
+        let mut delivering = match delivery {
+            Some(delivery) => delivery.run(connection, &turn).boxed(),
+            None => pending().boxed(),
+        };
         let mut left = None;
         let drained = loop {
             tokio::select! {
@@ -121,9 +132,14 @@ impl Work {
                         turn.cancel();
                     }
                 },
+                () = &mut delivering, if delivers => delivers = false,
                 never = &mut beside => never,
             }
         };
+        // Messages that are on their way are finished, so that they are not sent again after the next start.
+        if delivers && timeout(self.settings.stop_limit / 4, delivering).await.is_err() {
+            tracing::info!("submitted messages on their way were not acknowledged in time; they are sent again");
+        }
         Ok(match left {
             Some(outcome) => Ended::Drained(drained, outcome),
             None if turn.is_cancelled() && !stop.is_cancelled() => Ended::Hung,

@@ -179,6 +179,7 @@ fn start_with(port: u16, folder: &Path, services_only: bool, change: impl FnOnce
         classes: Arc::new(ClassSource::new(None)),
         roster: Arc::new(roster),
         times: None,
+        delivery: None,
         orders: None,
         context: None,
     };

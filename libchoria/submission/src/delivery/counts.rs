@@ -1,14 +1,18 @@
 //! What delivery came to, counted; read by the server's metrics and status.
 
 use crate::schedule::Why;
+use crate::spool::{Spool, SpoolError, Summary};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Counters of one server's delivery since its start, handed in and never global.
 #[derive(Debug, Default)]
 pub struct Counts {
     counters: [AtomicU64; Count::ALL.len()],
     standing: Mutex<Standing>,
+    spool: Mutex<Option<Arc<Spool>>>,
+    counted: Mutex<Option<(Instant, Summary)>>,
 }
 
 /// What is counted.
@@ -93,7 +97,7 @@ impl Counts {
     /// Whether delivery is at work.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.standing).clone()
     }
 
     pub(super) fn add(&self, count: Count, number: usize) {
@@ -102,9 +106,39 @@ impl Counts {
 
     /// Whether this is news.
     pub(super) fn stand(&self, standing: Standing) -> bool {
-        let mut now = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = lock(&self.standing);
         let news = *now != standing;
         *now = standing;
         news
     }
+
+    /// How much waits in the spool that is delivered; `None` while there is none. Counted anew when the last count is
+    /// older than 15 seconds: it waits for the disk, and lists the whole spool.
+    ///
+    /// # Errors
+    /// When a directory cannot be listed.
+    pub fn waiting(&self) -> Result<Option<Summary>, SpoolError> {
+        let Some(spool) = lock(&self.spool).clone() else { return Ok(None) };
+        let mut counted = lock(&self.counted);
+        if let Some((when, summary)) = *counted {
+            if when.elapsed() < FRESH {
+                return Ok(Some(summary));
+            }
+        }
+        let summary = spool.summary()?;
+        *counted = Some((Instant::now(), summary));
+        Ok(Some(summary))
+    }
+
+    pub(super) fn claimed(&self, spool: &Arc<Spool>) {
+        *lock(&self.spool) = Some(Arc::clone(spool));
+    }
+}
+
+/// How long a count of the spool is good enough.
+const FRESH: Duration = Duration::from_secs(15);
+
+/// These locks guard single values, so what a panicking holder left behind is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

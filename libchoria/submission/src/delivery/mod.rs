@@ -38,7 +38,7 @@ mod watch;
 pub use counts::{Count, Counts, Standing};
 pub use signing::SigningFiles;
 
-use crate::settings::Settings;
+use crate::settings::{Settings, SettingsError};
 use crate::spool::{Claim, InUse, Spool, SpoolError};
 use crate::words::Priority;
 use names::Collective;
@@ -90,6 +90,22 @@ impl Delivery {
         Self { settings, collective, signing, counts, at_work: None }
     }
 
+    /// What delivery of the configured spool is made of; `None` without a spool.
+    ///
+    /// # Errors
+    /// A setting that cannot be used.
+    pub fn from_settings(config: &config::Settings) -> Result<Option<Self>, SettingsError> {
+        let signing = SigningFiles::from_settings(config);
+        let new = |settings| Self::new(settings, config.main_collective().clone(), signing, Arc::default());
+        Ok(Settings::from_settings(config)?.map(new))
+    }
+
+    /// What it comes to.
+    #[must_use]
+    pub fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
+    }
+
     /// Delivers over `connection` until `stop`; what is being sent then is finished. Waits while the connection is lost,
     /// and for the spool when another program delivers it.
     pub async fn run(&mut self, connection: &Connection, stop: &CancellationToken) {
@@ -131,6 +147,7 @@ impl Delivery {
             match opened.await {
                 Ok(Ok(at_work)) => {
                     tracing::info!(spool = %self.settings.spool.display(), "delivering submitted messages");
+                    self.counts.claimed(&at_work.spool);
                     self.at_work = Some(at_work);
                 }
                 Ok(Err(why)) => self.hindered(&why),
