@@ -146,7 +146,15 @@ async fn a_connection_cut_anywhere_in_a_burst_keeps_the_order() {
     let mut order = Vec::new();
     for sequence in 1..=MESSAGES as u64 {
         let stored = stream.get_raw_message(sequence).await.expect("a message");
-        order.push(stored.headers.get(async_nats::header::NATS_MESSAGE_ID).expect("an id").as_str().parse::<usize>().expect("a number"));
+        order.push(
+            stored
+                .headers
+                .get(async_nats::header::NATS_MESSAGE_ID)
+                .expect("an id")
+                .as_str()
+                .parse::<usize>()
+                .expect("a number"),
+        );
     }
     assert_eq!(order, (0..MESSAGES).collect::<Vec<_>>());
 }

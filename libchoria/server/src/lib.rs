@@ -9,6 +9,7 @@
 //! | `report` | the status line, and when to write the status file |
 //! | `token` | how near the end of the token is |
 //! | `exporter` | the metrics of a server (spec 04 §2.4) |
+//! | `socket` | what local tools ask, `io.choria.Server` |
 //! | `certificate` | when the client certificate expires |
 //! | [`provisioning`] | whether a server waits to be provisioned, and how it connects (spec 06 §1, §2) |
 //! | `provision_agent` | the agent `choria_provision` (spec 06 §3) |
@@ -29,6 +30,7 @@ mod reload;
 mod report;
 mod server;
 mod settings;
+mod socket;
 mod token;
 mod work;
 

@@ -91,6 +91,7 @@ pub(crate) fn is_live(key: &str) -> bool {
         keys::RPCAUTHORIZATION.name(),
         keys::RPCAUTHPROVIDER.name(),
         keys::RPCAUDIT.name(),
+        keys::LOCAL_SOCKET_FACTS_GROUP.name(),
         keys::SECURITY_ISSUER_NAMES.name(),
         keys::SECURITY_CHORIA_TRUSTED_SIGNERS.name(),
         keys::SECURITY_CHORIA_SIGN_REPLIES.name(),

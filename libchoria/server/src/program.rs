@@ -7,6 +7,7 @@ use crate::provisioning::{self, Prepared, ProvisioningToken, Reason};
 use crate::reload::Reloader;
 use crate::server::Server;
 use crate::settings::{Parts, Settings};
+use crate::socket::{self, Questions};
 use agents::VERSION;
 use anyhow::{Context as _, bail};
 use config::{Inputs, Kind, LoadError, SystemEnvironment, keys};
@@ -135,6 +136,8 @@ async fn serve(start: Start, context: daemon::Context) -> anyhow::Result<Exit> {
     let connector = Arc::clone(&parts.network.counters);
     let submission = parts.delivery.as_ref().map(Delivery::counts);
     let running = Server::build(settings, parts, rand::random(), now).context("building the server")?.start();
+    let questions = Questions { handle: running.handle(), submission: submission.clone() };
+    let _questions = socket::serve(&config, questions, context.stop());
     let exporter = Exporter { handle: running.handle(), connector, submission };
     let _statistics = exporter::serve(&config, exporter, context.stop()).await;
     let ready = async {

@@ -136,7 +136,7 @@ impl Reporter {
 }
 
 /// One line about a server that had a connection.
-fn line(server: &str, counts: Counts, dropped: u64, token: Option<&str>) -> String {
+pub(crate) fn line(server: &str, counts: Counts, dropped: u64, token: Option<&str>) -> String {
     let mut line = if server.is_empty() {
         "Reconnecting to the broker".to_owned()
     } else {

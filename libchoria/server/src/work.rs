@@ -59,13 +59,14 @@ impl Work {
             };
             let broker = broker(&self.network, &connection, &self.settings);
             self.handle.0.send_modify(|node| *node = Arc::new(Node { broker, ..Node::clone(node) }));
-            let (drained, outcome) = match self.serve(&connection, &stop, &mut reporter, &mut departure, &mut delivery).await? {
-                Ended::Hung => {
-                    connection.abandon();
-                    continue;
-                }
-                Ended::Drained(drained, outcome) => (drained, outcome),
-            };
+            let (drained, outcome) =
+                match self.serve(&connection, &stop, &mut reporter, &mut departure, &mut delivery).await? {
+                    Ended::Hung => {
+                        connection.abandon();
+                        continue;
+                    }
+                    Ended::Drained(drained, outcome) => (drained, outcome),
+                };
             if drained.disconnected {
                 return Err(Error::Disconnected);
             }

@@ -11,6 +11,7 @@ mod namespace;
 mod process;
 mod proxy;
 mod skip;
+pub mod submission;
 
 pub use demonstration::{BROKER_PASSWORD, Demonstration, PASSWORD, PROVISION_TOKEN};
 pub use member::Member;

@@ -1,6 +1,6 @@
 //! Provisioning, status, submission and long running jobs: parts of a server that are turned on by a setting (spec 04b §5).
 
-use crate::key::{Boolean, CommaList, Integer, PathText};
+use crate::key::{Boolean, CommaList, Integer, PathText, Text};
 use crate::rule::Rule;
 
 keys! {
@@ -55,6 +55,14 @@ keys! {
     SUBMISSION_SOCKET: PathText = key("plugin.choria.submission.socket",
         "Socket of the service that takes submitted messages.")
         .default("/run/choria/submit.sock").own();
+
+    LOCAL_SOCKET: PathText = key("plugin.choria.local_socket",
+        "Socket on which the server answers local tools, `/run/choria/server.sock` for example. Unset: only a socket that \
+         the service manager gives. Counts after a restart.").own();
+
+    LOCAL_SOCKET_FACTS_GROUP: Text = key("plugin.choria.local_socket.facts_group",
+        "Group whose members may ask the server for this node's facts through its socket, beside root and the \
+         server's own user.").own();
 
     EXECUTOR_ENABLED: Boolean = key("plugin.choria.executor.enabled",
         "Whether long running jobs and their agent are available.")

@@ -199,7 +199,9 @@ impl<'a> Queue<'a> {
                     self.shared.counts.add(Count::Published, 1);
                     done.push(entry);
                 }
-                Err(why @ (NotStored::Denied(_) | NotStored::TooLarge { .. })) => next = self.failed(entry, &why).await?,
+                Err(why @ (NotStored::Denied(_) | NotStored::TooLarge { .. })) => {
+                    next = self.failed(entry, &why).await?
+                }
                 // It waits for its turn, or for the connection.
                 Err(_) => self.put_back(vec![entry]),
             }

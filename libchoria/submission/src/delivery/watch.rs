@@ -38,7 +38,10 @@ impl Watch {
         let watch = |priority: Priority| inotify.add_watch(&spool.join(priority.directory()), events);
         let [a, b, c, d, e] = Priority::ALL.map(|priority| watch(priority).map_err(std::io::Error::from));
         let queues = [a?, b?, c?, d?, e?];
-        #[allow(deprecated, reason = "`register` needs unsafe code to promise what `Handle` keeps: it owns its descriptor")]
+        #[allow(
+            deprecated,
+            reason = "`register` needs unsafe code to promise what `Handle` keeps: it owns its descriptor"
+        )]
         let inotify = AsyncFd::new(Handle(inotify))?;
         Ok(Self { inotify, queues })
     }
