@@ -128,7 +128,7 @@ impl Service {
                 let summary = tokio::task::spawn_blocking(move || shelf.summary()).await;
                 let failed = |reason: &dyn std::fmt::Display| Failure::because("SpoolFailed", reason);
                 let summary = summary.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-                let good_for = (began.elapsed() * 20).max(STATUS_GOOD_FOR);
+                let good_for = began.elapsed() * STATUS_SHARE;
                 *counted = Some(Counted { summary, until: Instant::now() + good_for });
                 summary
             }
@@ -187,8 +187,8 @@ impl local::varlink::Service for Service {
     }
 }
 
-/// How long counts of the spool are told again.
-const STATUS_GOOD_FOR: Duration = Duration::from_millis(500);
+/// Counts of the spool are told again for this many times what counting took: a twentieth of one processor at most.
+const STATUS_SHARE: u32 = 20;
 
 /// Lines about refusals in a second.
 const MOST_LINES: u64 = 20;
