@@ -53,13 +53,17 @@ fn with_patience(counters: Arc<Counters>, patience: Duration) -> (Committer, Rou
     (Committer(Arc::new(queue)), Rounds { receive, counters })
 }
 
+/// A message in the queue.
+#[derive(Debug)]
+#[must_use = "it is on the disk only when this says so"]
+pub(crate) struct Queued(oneshot::Receiver<Result<(), SubmitError>>);
+
 impl Committer {
-    /// Puts `message` of user `uid` on `shelf`. It is on the disk when this returns. Messages of one user are stored in
-    /// the order in which this is called.
+    /// Puts `message` of user `uid` into the queue for `shelf`. Messages are stored in the order in which they were put.
     ///
     /// # Errors
-    /// Why it is not stored; `Busy` when it found no room in the queue for half a minute.
-    pub(crate) async fn store(&self, uid: u32, message: Message, shelf: Arc<Shelf>) -> Result<(), SubmitError> {
+    /// `Busy` when there was no room in the queue for half a minute.
+    pub(crate) async fn put(&self, uid: u32, message: Message, shelf: Arc<Shelf>) -> Result<Queued, SubmitError> {
         let bytes = message.payload.len() as u64 + OVERHEAD;
         let room = timeout(self.0.patience, self.0.room(uid, bytes)).await.ok().flatten();
         let Some(room) = room else {
@@ -69,11 +73,30 @@ impl Committer {
             )));
         };
         let (answer, answered) = oneshot::channel();
-        let ended = || SubmitError::SpoolFailed("the service ended before the message was on the disk".to_owned());
         // There is room: the bytes in the queue bound its length.
         self.0.send.send(Waiting { message, shelf, answer, room }).await.map_err(|_| ended())?;
-        answered.await.unwrap_or_else(|_| Err(ended()))
+        Ok(Queued(answered))
     }
+
+    /// Puts a message and waits until it is stored.
+    #[cfg(test)]
+    async fn store(&self, uid: u32, message: Message, shelf: Arc<Shelf>) -> Result<(), SubmitError> {
+        self.put(uid, message, shelf).await?.stored().await
+    }
+}
+
+impl Queued {
+    /// Waits until the message is on the disk.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub(crate) async fn stored(self) -> Result<(), SubmitError> {
+        self.0.await.unwrap_or_else(|_| Err(ended()))
+    }
+}
+
+fn ended() -> SubmitError {
+    SubmitError::SpoolFailed("the service ended before the message was on the disk".to_owned())
 }
 
 impl Queue {

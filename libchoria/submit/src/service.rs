@@ -5,7 +5,7 @@ use crate::committer::Committer;
 use crate::counters::Counters;
 use crate::shelf::Shelf;
 use local::submission::{INTERFACE, Status, Submission, SubmitError};
-use local::varlink::{About, Call, Failure, Interface, Peer};
+use local::varlink::{About, Call, Failure, Interface, Peer, Turn};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -81,14 +81,14 @@ impl Service {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn submit(&self, call: &Call<'_>) -> Result<Value, Failure> {
+    async fn submit(&self, mut call: Call<'_>) -> Result<Value, Failure> {
         let parsed = call.parameters.parse::<Submission<'_>>().and_then(Submission::into_draft);
         let draft = parsed.inspect_err(|failure| {
             let name = if let Failure::Own(name, _) = failure { name } else { "InvalidParameter" };
             self.refused(call.peer, name, "", &format!("{failure:?}"));
         })?;
         let subject: String = draft.subject.chars().take(LONGEST_LOGGED).collect();
-        match self.take(call.peer, draft).await {
+        match self.take(call.peer, &mut call.turn, draft).await {
             Ok((id, bytes)) => {
                 tracing::info!(event = "accepted", uid = call.peer.uid, subject, id = %id, bytes, "a message is in the spool");
                 Ok(json!({ "id": id }))
@@ -105,7 +105,7 @@ impl Service {
         }
     }
 
-    async fn take(&self, peer: Peer, draft: Draft) -> Result<(MessageId, usize), SubmitError> {
+    async fn take(&self, peer: Peer, turn: &mut Turn, draft: Draft) -> Result<(MessageId, usize), SubmitError> {
         let Live { settings, shelf } = self.live();
         let named = settings.rules.need_names() && !settings.rules.trust(peer.uid);
         let account = match named {
@@ -114,7 +114,11 @@ impl Service {
         };
         let message = settings.accept(draft, &account.caller(), MessageId::generate(), SystemTime::now())?;
         let (id, bytes) = (message.id.clone(), message.payload.len());
-        self.committer.store(peer.uid, message, shelf).await?;
+        // In the order in which they came, each after the one before it is in the queue.
+        turn.wait().await;
+        let queued = self.committer.put(peer.uid, message, shelf).await?;
+        turn.pass();
+        queued.stored().await?;
         Ok((id, bytes))
     }
 
@@ -180,7 +184,7 @@ impl local::varlink::Service for Service {
 
     async fn call(&self, call: Call<'_>) -> Result<Value, Failure> {
         match call.method {
-            "Submit" => self.submit(&call).await,
+            "Submit" => self.submit(call).await,
             "Status" => self.status().await,
             _ => Err(call.unknown(&INTERFACE)),
         }

@@ -26,4 +26,4 @@ pub use frame::{Frames, TooLong, framed};
 pub use listener::{BindError, Listener};
 pub use message::{ErrorReply, Failure, Parameters};
 pub use serve::{Counts, Ended, Server};
-pub use service::{About, Answer, Call, Interface, Peer, Service, answer};
+pub use service::{About, Answer, Call, Interface, Peer, Service, Turn, answer};

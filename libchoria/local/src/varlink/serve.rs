@@ -4,7 +4,7 @@ use super::admission::{Admission, Admitted, Bounds, Large, SMALL};
 use super::frame::{Frames, framed};
 use super::listener::Listener;
 use super::message::Failure;
-use super::service::{Answer, Peer, Service, answer};
+use super::service::{Answer, Peer, Service, Turn, answer};
 use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
@@ -199,6 +199,8 @@ type AtWork = Pin<Box<dyn Future<Output = Answer> + Send>>;
 /// What a conversation is waiting for, and has.
 struct State {
     frames: Frames,
+    /// Follows the last call that was begun.
+    last: Option<tokio::sync::oneshot::Receiver<()>>,
     /// Calls at work, in their order.
     ahead: FuturesOrdered<AtWork>,
     /// The right to hold the large message that is being read.
@@ -219,6 +221,7 @@ impl<S: Service> Conversation<S> {
     async fn run(mut self, stop: CancellationToken) {
         let mut state = State {
             frames: Frames::new(self.bounds.message),
+            last: None,
             ahead: FuturesOrdered::new(),
             large: None,
             turn: None,
@@ -282,7 +285,8 @@ impl<S: Service> Conversation<S> {
             match state.frames.next_message() {
                 Ok(Some(message)) => {
                     let large = if message.len() > SMALL { state.large.take() } else { None };
-                    state.ahead.push_back(self.begin(message, large));
+                    let turn = Turn::behind(&mut state.last);
+                    state.ahead.push_back(self.begin(message, turn, large));
                     state.since = Instant::now();
                 }
                 Ok(None) if state.frames.pending() > SMALL => {
@@ -307,10 +311,10 @@ impl<S: Service> Conversation<S> {
         }
     }
 
-    fn begin(&self, message: Vec<u8>, large: Option<Large>) -> AtWork {
+    fn begin(&self, message: Vec<u8>, turn: Turn, large: Option<Large>) -> AtWork {
         let (service, peer) = (Arc::clone(&self.service), self.peer);
         Box::pin(async move {
-            let answer = answer(service.as_ref(), peer, &message).await;
+            let answer = answer(service.as_ref(), peer, turn, &message).await;
             drop(large);
             answer
         })

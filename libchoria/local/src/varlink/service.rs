@@ -4,6 +4,7 @@ use super::message::{CallText, Failure, Parameters};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::future::Future;
+use tokio::sync::oneshot;
 
 /// A Varlink service with one interface of its own.
 pub trait Service: Send + Sync + 'static {
@@ -14,13 +15,13 @@ pub trait Service: Send + Sync + 'static {
     fn interface(&self) -> Interface;
 
     /// Answers one call of [`interface`](Self::interface). Calls of one connection are begun in their order, several at
-    /// a time; replies are sent in the same order. The future must end by itself in bounded time. It is dropped when
+    /// a time (see [`Turn`] where their order matters); replies are sent in the same order. The future must end by itself in bounded time. It is dropped when
     /// the caller is gone or the server stops too slowly.
     fn call<'a>(&'a self, call: Call<'a>) -> impl Future<Output = Result<Value, Failure>> + Send + 'a;
 }
 
 /// One call, as [`Service::call`] sees it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Call<'a> {
     /// Who calls, as the kernel says.
     pub peer: Peer,
@@ -28,6 +29,37 @@ pub struct Call<'a> {
     pub method: &'a str,
     /// Its parameters.
     pub parameters: Parameters<'a>,
+    /// Its place among the calls of its connection.
+    pub turn: Turn,
+}
+
+/// The order of the calls of one connection, for services to which it matters in what order something is done: calls are
+/// worked on at the same time, and how far each has come at a moment is chance. A call that ends has passed.
+#[derive(Debug, Default)]
+pub struct Turn {
+    before: Option<oneshot::Receiver<()>>,
+    after: Option<oneshot::Sender<()>>,
+}
+
+impl Turn {
+    /// The turn after `last`, which becomes the last one.
+    pub(super) fn behind(last: &mut Option<oneshot::Receiver<()>>) -> Self {
+        let (after, next) = oneshot::channel();
+        Self { before: last.replace(next), after: Some(after) }
+    }
+
+    /// Waits until all calls before this one have passed or ended.
+    pub async fn wait(&mut self) {
+        if let Some(before) = self.before.take() {
+            // An error is a call that ended.
+            let _passed = before.await;
+        }
+    }
+
+    /// Lets the next call have its turn. It comes after those before this one only if this one waited.
+    pub fn pass(&mut self) {
+        self.after = None;
+    }
 }
 
 impl Call<'_> {
@@ -87,13 +119,13 @@ const COMMON: Interface =
     Interface { name: "org.varlink.service", text: include_str!("../../interfaces/org.varlink.service.varlink") };
 
 /// Answers `message`, without its NUL.
-pub async fn answer<S: Service>(service: &S, peer: Peer, message: &[u8]) -> Answer {
+pub async fn answer<S: Service>(service: &S, peer: Peer, turn: Turn, message: &[u8]) -> Answer {
     let call: CallText<'_> = match serde_json::from_slice(message) {
         Ok(call) => call,
         Err(error) => return Answer::Malformed(error.to_string()),
     };
     let interface = service.interface();
-    let result = dispatch(service, peer, &interface, &call).await;
+    let result = dispatch(service, peer, turn, &interface, &call).await;
     if call.oneway == Some(true) {
         return Answer::Nothing;
     }
@@ -108,6 +140,7 @@ pub async fn answer<S: Service>(service: &S, peer: Peer, message: &[u8]) -> Answ
 async fn dispatch<S: Service>(
     service: &S,
     peer: Peer,
+    turn: Turn,
     interface: &Interface,
     call: &CallText<'_>,
 ) -> Result<Value, Failure> {
@@ -120,7 +153,7 @@ async fn dispatch<S: Service>(
     }
     let parameters = Parameters(call.parameters);
     if name == interface.name {
-        service.call(Call { peer, method, parameters }).await
+        service.call(Call { peer, method, parameters, turn }).await
     } else if name == COMMON.name {
         common(service, interface, method, parameters)
     } else {
