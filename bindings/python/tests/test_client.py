@@ -72,9 +72,9 @@ def test_filters_of_a_request(client):
 
 
 def test_nobody_matches(client):
-    replies = client.request("rpcutil", "ping", facts=["number=77"], discovery_timeout=1)
-    assert list(replies) == []
-    assert replies.statistics.discovered == 0
+    with pytest.raises(choria.NotFound):
+        client.request("rpcutil", "ping", facts=["number=77"], discovery_timeout=1)
+    assert client.ping(facts=["number=77"], timeout=1).all() == []
 
 
 def test_named_nodes(client):

@@ -94,7 +94,8 @@ class BaseClient(Closable, Generic[Answers, Found]):
         and `agents` by name or /regular expression/, a `compound` expression), or without discovery exactly those that
         `nodes` names. `timeout`: seconds for replies, by default the description's. `discovery_timeout`: seconds.
 
-        Raises `NotFound`, `InvalidRequest`, `InvalidArgument`, `NotConnected`, `Unauthorized`.
+        Raises `NotFound` (no such agent or action, or no node matches), `InvalidRequest`, `InvalidArgument`, `NotConnected`,
+        `Unauthorized`.
         """
         return self._ask(
             Question(

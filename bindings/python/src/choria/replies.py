@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import json
 import logging
+import os
 import select
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Iterator, List, Mapping, Optional, Sequence, TypeVar, Union
 
@@ -74,6 +76,7 @@ class Pending(Closable):
         # The client must not be collected while its replies are read.
         self._keep = keep
         self._turn = threading.Lock()
+        self._process = os.getpid()
         #: The request's id, 32 hexadecimal digits.
         self.request_id = text(self._library.choria_replies_request_id(pointer))
         #: Set when all replies were read.
@@ -99,8 +102,11 @@ class Pending(Closable):
         """What is there now: a reply, or `Result.TIMEOUT` or `Result.END`; anything else is raised."""
         handle = self._use()
         event = EventPointer()
-        # One thread at a time, and never for long: waiting is done outside.
-        with self._turn:
+        # One thread at a time, and never for long: waiting is done outside. A fork may have copied the lock while another
+        # thread held it; in the child the library only says that the request belongs to the parent.
+        with ExitStack() as turn:
+            if os.getpid() == self._process:
+                turn.enter_context(self._turn)
             code = self._library.choria_replies_next(handle.pointer, 0, ctypes.byref(event))
             if code in (Result.TIMEOUT, Result.END):
                 return Result(code)
