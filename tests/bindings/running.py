@@ -77,6 +77,7 @@ class Running(Network):
             tokens.client_claims("up=admin", client), permissions={"org_admin": True})))
         self.token("expired", organization.token(tokens.server_claims(self.identities[0], server, -3600)))
         self.token("foreign", stranger.token(claims))
+        self.token("foreign_client", stranger.token(tokens.client_claims(CALLER, client)))
         self.token("chain_server", tokens.issue(delegate, delegation, claims))
         self.token("chain_client", tokens.issue(delegate, delegation, tokens.client_claims(CALLER, client)))
         # Names the delegate's chain, and is signed by somebody else.
@@ -123,7 +124,8 @@ class Running(Network):
             "client_token": file("client.jwt"), "client_seed": file("client.seed"),
             "server_token": file("server1.jwt"), "server_seed": file("server1.seed"),
             "provisioning_token": file("machines.jwt"), "expired_token": file("expired.jwt"),
-            "foreign_token": file("foreign.jwt"), "chain_server_token": file("chain_server.jwt"),
+            "foreign_token": file("foreign.jwt"), "foreign_client_token": file("foreign_client.jwt"),
+            "chain_server_token": file("chain_server.jwt"),
             "chain_client_token": file("chain_client.jwt"), "broken_chain_token": file("broken_chain.jwt"),
             "environment": {"USER": "demo", "CHORIA_CONFIG": file("client.conf")},
         }

@@ -26,7 +26,7 @@ def test_replies_as_they_arrive(network):
             replies = client.request("rpcutil", "ping")
             assert replies.request_id == ""
             senders = [reply.sender async for reply in replies]
-            assert len(replies.request_id) == 32
+            assert replies.request_id
             assert replies.statistics.ok == 2
             return senders
 

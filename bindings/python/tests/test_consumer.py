@@ -51,7 +51,7 @@ FORGED = [
     ("another identity", {"Choria_Identity": "n2.demo.example.net"}, choria.ChoriaError),
     ("an old message", {"Choria_Created": past(7200)}, choria.Stale),
     ("a message from the future", {"Choria_Created": past(-7200)}, choria.Stale),
-    ("a message without a time", {"Choria_Created": None}, choria.Stale),
+    ("a message without a time", {"Choria_Created": None}, choria.SignatureInvalid),
 ]
 
 

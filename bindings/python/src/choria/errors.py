@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Sequence, Type, Union
+from typing import Dict, Optional, Sequence, Type, Union
 
 from ._abi import Result
 
@@ -13,8 +13,8 @@ class ChoriaError(Exception):
     `code` is a `Result`, or a plain number when the library is newer than this package.
     """
 
-    #: Ids of the messages that were accepted before the failure; only `Submitter.submit_many` sets it.
-    accepted: Sequence[str] = ()
+    #: Set by `Submitter.submit_many`: for each draft that was handed in its id, or None if it was not taken.
+    ids: Sequence[Optional[str]] = ()
 
     def __init__(self, message: str, code: Union[Result, int]) -> None:
         super().__init__(message)

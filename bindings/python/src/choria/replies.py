@@ -77,7 +77,7 @@ class Pending(Closable):
         self._keep = keep
         self._turn = threading.Lock()
         self._process = os.getpid()
-        #: The request's id, 32 hexadecimal digits.
+        #: The request's id, as the servers' logs and audits name it.
         self.request_id = text(self._library.choria_replies_request_id(pointer))
         #: Set when all replies were read.
         self.statistics: Optional[Statistics] = None

@@ -117,18 +117,19 @@ class Submitter(Closable):
     def submit_many(self, drafts: Iterable[Draft]) -> List[str]:
         """Submits many with far fewer writes than one by one, and gives their ids in order.
 
-        All are submitted or those up to the first failure; the exception's `accepted` has the ids of these.
+        One that is refused keeps no other of its round out (`ROUND`); later rounds are not begun. The exception is that of the
+        first failure, and its `ids` tell which drafts were taken.
         """
-        identifiers: List[str] = []
+        identifiers: List[Optional[str]] = []
         remaining = iter(drafts)
         try:
             while True:
                 chunk = list(itertools.islice(remaining, ROUND))
                 if not chunk:
-                    return identifiers
+                    return [identifier for identifier in identifiers if identifier is not None]
                 self._round(chunk, identifiers)
         except ChoriaError as error:
-            error.accepted = tuple(identifiers)
+            error.ids = tuple(identifiers)
             raise
 
     def status(self) -> SpoolStatus:
@@ -144,7 +145,7 @@ class Submitter(Closable):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _round(self, chunk: Sequence[Draft], identifiers: List[str]) -> None:
+    def _round(self, chunk: Sequence[Draft], identifiers: List[Optional[str]]) -> None:
         handle = self._use()
         with ExitStack() as stack:
             messages = [self._draft(draft, stack) for draft in chunk]
@@ -157,7 +158,7 @@ class Submitter(Closable):
             try:
                 check(code)
             finally:
-                identifiers.extend(take(given[index]) for index in range(accepted.value))
+                identifiers.extend(take(identifier) if identifier else None for identifier in given)
 
     def _draft(self, draft: Draft, stack: ExitStack) -> DraftPointer:
         payload = payload_bytes(draft.payload)
