@@ -5,6 +5,7 @@ use crate::words::{MOST_HEADERS, MessageId, Priority, header_fault, is_reserved,
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -127,7 +128,8 @@ impl Message {
     /// # Errors
     /// The first rule that is broken.
     pub fn parse(bytes: &[u8]) -> Result<Self, InvalidMessage> {
-        let raw: Raw<'_> = serde_json::from_slice(bytes).map_err(|error| InvalidMessage::Json(error.to_string()))?;
+        let raw: Raw<'_> =
+            serde_json::from_slice(bytes).map_err(|error| InvalidMessage::Json(shortened(&error.to_string())))?;
         let message = Self {
             id: raw.id.parse().map_err(|_| InvalidMessage::Id)?,
             subject: raw.subject.into_owned(),
@@ -135,7 +137,7 @@ impl Message {
             reliable: raw.reliable,
             priority: Priority::new(raw.priority).map_err(|_| InvalidMessage::Priority)?,
             created: raw.created.unwrap_or(Timestamp::ZERO),
-            ttl: raw.ttl,
+            ttl: raw.ttl.map_or(Ok(0.0), seconds)?,
             max_tries: raw.max_tries,
             tries: raw.tries,
             next_try: raw.next_try.unwrap_or(Timestamp::ZERO),
@@ -206,6 +208,17 @@ impl Message {
     }
 }
 
+/// A JSON number, exactly.
+fn seconds(text: &RawValue) -> Result<f64, InvalidMessage> {
+    let fault = || InvalidMessage::Json("its ttl is no number".to_owned());
+    text.get().parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(fault)
+}
+
+/// One line of bounded length, as the reason may repeat what stands in the file.
+fn shortened(text: &str) -> String {
+    text.chars().take(160).flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect()
+}
+
 fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), InvalidMessage> {
     if headers.len() > MOST_HEADERS {
         return Err(InvalidMessage::ManyHeaders(headers.len()));
@@ -236,8 +249,9 @@ struct Raw<'a> {
     priority: u64,
     #[serde(default)]
     created: Option<Timestamp>,
-    #[serde(default)]
-    ttl: f64,
+    /// As text: it is written again with the same digits.
+    #[serde(borrow, default)]
+    ttl: Option<&'a RawValue>,
     #[serde(default)]
     max_tries: u64,
     #[serde(default)]
@@ -283,7 +297,7 @@ fn write_priority<S: Serializer>(priority: &Priority, serializer: S) -> Result<S
 /// tiny.
 fn write_seconds<S: Serializer>(seconds: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     let text = if seconds.abs() < 1e-6 { format!("{seconds:e}") } else { seconds.to_string() };
-    serde_json::value::RawValue::from_string(text).map_err(serde::ser::Error::custom)?.serialize(serializer)
+    RawValue::from_string(text).map_err(serde::ser::Error::custom)?.serialize(serializer)
 }
 
 /// JSON with the characters escaped that the existing system escapes besides those that must be; they stand in texts

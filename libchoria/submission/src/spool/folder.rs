@@ -5,7 +5,7 @@ use nix::dir::{Dir, Type};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
-use nix::unistd::{Uid, UnlinkatFlags, fchown, fsync, unlinkat};
+use nix::unistd::{Uid, UnlinkatFlags, fchown, fsync, syncfs, unlinkat};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,9 @@ pub(super) struct Status {
     /// Seconds and nanoseconds since 1970.
     pub(super) changed: (i64, i64),
 }
+
+/// A file that is larger than this is no message, whatever the settings say.
+pub(super) const LARGEST_FILE: u64 = 16 << 20;
 
 const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
 const PRIVATE: Mode = Mode::S_IRWXU;
@@ -183,6 +186,11 @@ impl Folder {
         fsync(&self.fd).map_err(|errno| SpoolError::of(errno, "keeping what changed in", &self.path))
     }
 
+    /// Waits until everything that was written to the file system, by anybody, is on the disk.
+    pub(super) fn sync_file_system(&self) -> Result<(), Errno> {
+        syncfs(&self.fd)
+    }
+
     /// Calls `each` for every name, in no order.
     pub(super) fn for_each(&self, mut each: impl FnMut(&[u8], Option<Type>)) -> Result<(), SpoolError> {
         let fault = |errno| SpoolError::of(errno, "listing", &self.path);
@@ -207,6 +215,12 @@ impl Status {
             size: u64::try_from(status.st_size).unwrap_or_default(),
             changed: (status.st_mtime, status.st_mtime_nsec),
         }
+    }
+
+    /// The bytes it is counted with: none for what is no file, and no more than are ever read of one, so that a file
+    /// with a hole in it does not fill the spool.
+    pub(super) fn weight(&self) -> u64 {
+        if self.kind == SFlag::S_IFREG { self.size.min(LARGEST_FILE) } else { 0 }
     }
 
     /// What keeps this from being a message: anything but a file that has this one name.

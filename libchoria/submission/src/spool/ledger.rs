@@ -19,8 +19,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// The file in the root of the spool.
 pub(super) const LOCK: &str = ".lock";
-/// How long to wait for others.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for others before a message is refused.
+pub(super) const NEEDED: Duration = Duration::from_secs(10);
+/// How long to wait where the lock helps and is not needed.
+pub(super) const HELPFUL: Duration = Duration::from_millis(500);
 /// More bytes than the numbers ever have.
 const LONGEST: usize = 4096;
 /// A count that costs this many times less than the time since is repeated before a message is refused.
@@ -33,6 +35,10 @@ pub(super) struct Ledger<'a> {
     folders: &'a [Folder; 5],
     numbers: Numbers,
     changed: bool,
+    /// Messages and bytes that room was taken for while holding the lock: no count finds them yet.
+    reserved: [(u64, u64); 5],
+    /// What was counted while holding the lock: counting again would find the same.
+    fresh: [bool; 5],
 }
 
 /// What the file says.
@@ -45,11 +51,11 @@ struct Numbers {
 
 /// Numbers of one priority.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-pub(super) struct Queue {
+struct Queue {
     /// Messages that wait.
-    pub(super) messages: u64,
+    messages: u64,
     /// Bytes of their files.
-    pub(super) bytes: u64,
+    bytes: u64,
     /// The number in the newest name.
     newest: u64,
     /// Messages stored since they were counted.
@@ -61,9 +67,14 @@ pub(super) struct Queue {
 }
 
 impl<'a> Ledger<'a> {
-    /// Waits for the lock, at most ten seconds.
-    pub(super) fn lock(root: &Folder, folders: &'a [Folder; 5], boot: &str) -> Result<Self, SpoolError> {
-        let deadline = Instant::now() + PATIENCE;
+    /// Waits for the lock, so long at most.
+    pub(super) fn lock(
+        root: &Folder,
+        folders: &'a [Folder; 5],
+        boot: &str,
+        patience: Duration,
+    ) -> Result<Self, SpoolError> {
+        let deadline = Instant::now() + patience;
         let mut file = root.open_own(LOCK)?;
         let mut pause = Duration::from_micros(50);
         let file = loop {
@@ -84,32 +95,26 @@ impl<'a> Ledger<'a> {
         if boot.is_empty() || numbers.boot != boot {
             numbers = Numbers { boot: boot.to_owned(), queues: Default::default() };
         }
-        Ok(Self { file, folders, numbers, changed: false })
+        Ok(Self { file, folders, numbers, changed: false, reserved: [(0, 0); 5], fresh: [false; 5] })
     }
 
     /// Takes room for a message of `size` bytes, or says which limit it would break.
     pub(super) fn reserve(&mut self, priority: Priority, size: u64, limits: &Limits) -> Result<(), SpoolError> {
-        let now = milliseconds();
         for priority in Priority::ALL {
-            let queue = &self.numbers.queues[priority.index()];
+            let queue = self.numbers.queues[priority.index()];
             if queue.counted == 0 || queue.since > (queue.messages / 4).max(64) {
                 self.count(priority)?;
             }
         }
-        let queue = self.numbers.queues[priority.index()];
-        if queue.messages > limits.max_messages && queue.may_be_counted(now) {
-            self.count(priority)?;
+        if self.numbers.queues[priority.index()].messages > limits.max_messages {
+            self.count_if_cheap(priority)?;
         }
         let found = self.numbers.queues[priority.index()].messages;
         if found > limits.max_messages {
             return Err(SpoolError::TooManyMessages { priority, found, most: limits.max_messages });
         }
         if self.bytes().saturating_add(size) > limits.max_bytes {
-            for priority in Priority::ALL {
-                if self.numbers.queues[priority.index()].may_be_counted(now) {
-                    self.count(priority)?;
-                }
-            }
+            Priority::ALL.into_iter().try_for_each(|priority| self.count_if_cheap(priority))?;
         }
         let found = self.bytes();
         if found.saturating_add(size) > limits.max_bytes {
@@ -119,6 +124,8 @@ impl<'a> Ledger<'a> {
         queue.messages += 1;
         queue.bytes += size;
         queue.since += 1;
+        let reserved = &mut self.reserved[priority.index()];
+        *reserved = (reserved.0 + 1, reserved.1 + size);
         Ok(())
     }
 
@@ -152,8 +159,19 @@ impl<'a> Ledger<'a> {
         self.numbers.queues.iter().map(|queue| queue.bytes).sum()
     }
 
-    /// Counts what is there. The newest name given is remembered even when its message is gone.
+    /// Counts before a message is refused. A full spool of a million files is not listed for every refusal.
+    fn count_if_cheap(&mut self, priority: Priority) -> Result<(), SpoolError> {
+        let queue = self.numbers.queues[priority.index()];
+        let rested = milliseconds().abs_diff(queue.counted) >= queue.took.saturating_mul(RARELY);
+        if rested { self.count(priority) } else { Ok(()) }
+    }
+
+    /// Counts what is there, once while the lock is held. The newest name given is remembered even when its message is
+    /// gone. What others are writing at this moment is not counted: a limit can be exceeded by that much.
     fn count(&mut self, priority: Priority) -> Result<(), SpoolError> {
+        if std::mem::replace(&mut self.fresh[priority.index()], true) {
+            return Ok(());
+        }
         let began = Instant::now();
         let folder = &self.folders[priority.index()];
         let (mut messages, mut bytes, mut newest) = (0, 0, self.numbers.queues[priority.index()].newest);
@@ -163,20 +181,15 @@ impl<'a> Ledger<'a> {
             }
             if let Ok(status) = folder.status(name) {
                 messages += 1;
-                bytes += status.size;
+                bytes += status.weight();
                 newest = newest.max(number(name).unwrap_or_default());
             }
         })?;
+        let reserved = self.reserved[priority.index()];
+        (messages, bytes) = (messages + reserved.0, bytes + reserved.1);
         let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         *self.queue(priority) = Queue { messages, bytes, newest, since: 0, counted: milliseconds(), took };
         Ok(())
-    }
-}
-
-impl Queue {
-    /// Whether counting again is worth its time: a full spool of a million files is not listed for every refusal.
-    fn may_be_counted(&self, now: u64) -> bool {
-        now.abs_diff(self.counted) >= self.took.saturating_mul(RARELY)
     }
 }
 

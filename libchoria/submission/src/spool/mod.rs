@@ -9,6 +9,7 @@
 //! | `claim` | that one program alone delivers |
 //! | `folder` | directories that are used by descriptor |
 //! | `name` | names of files |
+//! | `pace` | which way of waiting for the disk is the cheaper |
 //!
 //! Layout: `P0` to `P4` hold messages, `corrupt` what could not be read; in the root lie `.lock`, `.claim` and, for the
 //! moment of writing, files named `.new-…`. The existing implementation may use the same directory at the same time: it
@@ -20,6 +21,7 @@ mod error;
 mod folder;
 mod ledger;
 mod name;
+mod pace;
 mod read;
 mod store;
 mod summary;
@@ -34,10 +36,12 @@ pub use summary::{QueueSummary, Summary};
 use crate::words::Priority;
 use folder::Folder;
 use ledger::Ledger;
+use pace::Pace;
 use read::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 /// How much the spool takes. What would be too much is refused when it is handed in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,7 +68,10 @@ pub struct Spool {
     boot: String,
     cursors: [Mutex<Cursor>; 5],
     set_aside: AtomicU64,
+    /// Begins the names of temporary files, so that no other program has the same.
+    instance: String,
     temporary: AtomicU64,
+    pace: Pace,
 }
 
 impl Spool {
@@ -90,7 +97,9 @@ impl Spool {
             boot: ledger::boot(),
             cursors: Default::default(),
             set_aside: AtomicU64::new(0),
+            instance: uuid::Uuid::new_v4().simple().to_string(),
             temporary: AtomicU64::new(0),
+            pace: Pace::of_system(),
         };
         spool.remove_leftovers()?;
         Ok(spool)
@@ -118,8 +127,8 @@ impl Spool {
         &self.queues[priority.index()]
     }
 
-    fn lock(&self) -> Result<Ledger<'_>, SpoolError> {
-        Ledger::lock(&self.root, &self.queues, &self.boot)
+    fn lock(&self, patience: Duration) -> Result<Ledger<'_>, SpoolError> {
+        Ledger::lock(&self.root, &self.queues, &self.boot, patience)
     }
 }
 

@@ -16,7 +16,7 @@ const ENDING: &[u8] = b".msg";
 
 impl EntryName {
     /// A new name that sorts after `newest`, for `now`.
-    pub(super) fn new(newest: u64, now: SystemTime) -> (Self, u64) {
+    pub(crate) fn new(newest: u64, now: SystemTime) -> (Self, u64) {
         let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
         let now = u64::try_from(now).unwrap_or(LEAST);
         let number = now.max(newest.saturating_add(1)).clamp(LEAST, GREATEST);

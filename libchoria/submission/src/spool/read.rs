@@ -3,7 +3,8 @@
 use super::Spool;
 use super::aside::Fate;
 use super::error::SpoolError;
-use super::folder::{Folder, Status};
+use super::folder::{Folder, LARGEST_FILE, Status};
+use super::ledger::HELPFUL;
 use super::name::{EntryName, is_message, number};
 use crate::message::{InvalidMessage, Message};
 use crate::words::Priority;
@@ -20,8 +21,6 @@ const REMEMBERED: usize = 32_768;
 const WINDOW_MESSAGES: usize = 1024;
 /// Most bytes of files in a window, unless its first message alone has more.
 const WINDOW_BYTES: u64 = 8 << 20;
-/// A file that is larger than this is no message, whatever the settings say.
-const LARGEST_FILE: u64 = 16 << 20;
 /// A file that cannot be read is left alone for this long after it was changed: the existing implementation writes its
 /// files anew in place.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -36,7 +35,7 @@ pub struct Entry {
     /// The message.
     pub message: Message,
     /// Bytes of its file.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 /// The beginning of a queue, or the next part of it.
@@ -188,7 +187,7 @@ impl Spool {
     /// hold the second alone. The existing implementation takes no lock; names it gave after the listing began are left
     /// out when the directory changed meanwhile.
     fn list(&self, priority: Priority, after: Option<&EntryName>) -> Result<Cursor, SpoolError> {
-        let lock = self.lock();
+        let lock = self.lock(HELPFUL);
         if let Err(error) = &lock {
             tracing::debug!(%error, "a queue is listed without the lock of the spool");
         }
@@ -216,7 +215,7 @@ impl Spool {
         };
         let (size, bytes, changed) = match found {
             Content::Unfit(why) => return Found::Unfit(None, why.to_owned()),
-            Content::Large(size) => return Found::Unfit(Some(size), format!("a file of {size} bytes")),
+            Content::Large(size) => return Found::Unfit(Some(LARGEST_FILE), format!("a file of {size} bytes")),
             Content::Bytes { bytes, changed } => (bytes.len() as u64, bytes, changed),
         };
         match Message::parse(&bytes) {

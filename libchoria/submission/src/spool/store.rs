@@ -1,15 +1,18 @@
 //! Storing: written aside, on the disk, renamed, and the renaming on the disk too, before anybody is told.
 
+use super::Spool;
 use super::aside::TEMPORARY;
 use super::error::SpoolError;
+use super::ledger::{HELPFUL, NEEDED};
 use super::name::EntryName;
-use super::{Spool, read};
+use super::pace::Way;
+use super::read::Entry;
 use crate::message::Message;
 use crate::words::Priority;
 use std::fs::File;
 use std::io::Write;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 /// A message that is in the spool for good: it survives a power cut from here on.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,13 +23,16 @@ pub struct Stored {
     pub name: EntryName,
 }
 
-/// A message on its way: written aside, not yet in its queue.
+/// A message on its way: written aside, not yet in its queue. No descriptor is kept: a batch may have more files than a
+/// process may open.
 struct Pending {
     temporary: Vec<u8>,
-    file: File,
     priority: Priority,
     size: u64,
 }
+
+/// Answers in the order of the messages.
+type Answers<T> = Vec<Result<T, SpoolError>>;
 
 impl Spool {
     /// Stores one message.
@@ -38,13 +44,12 @@ impl Spool {
         stored.unwrap_or_else(|| Err(SpoolError::of(nix::errno::Errno::EIO, "storing in", self.root.path())))
     }
 
-    /// Stores many messages with two rounds of waiting for the disk for all of them together. The answers are in the
-    /// order of the messages; those that are stored stand in the queue in that order. One that is refused does not keep
-    /// the others out.
+    /// Stores many messages, with as little waiting for the disk as it takes for all of them together. The answers are in
+    /// the order of the messages; those that are stored stand in their queue in that order. One that is refused does not
+    /// keep the others out.
     pub fn store_many(&self, messages: &[Message]) -> Vec<Result<Stored, SpoolError>> {
         let written = self.write_all(messages);
-        let kept: Vec<_> = written.into_iter().map(|pending| pending.and_then(|pending| self.keep(pending))).collect();
-        let mut named = self.name_all(kept);
+        let mut named = self.name_all(written);
         for priority in Priority::ALL {
             let of = |stored: &Result<Stored, SpoolError>| stored.as_ref().is_ok_and(|s| s.priority == priority);
             if !named.iter().any(of) {
@@ -60,26 +65,53 @@ impl Spool {
         named
     }
 
-    /// Takes room for every message and writes it aside.
-    fn write_all(&self, messages: &[Message]) -> Vec<Result<Pending, SpoolError>> {
+    /// Takes room for every message, writes it aside and waits until it is on the disk.
+    fn write_all(&self, messages: &[Message]) -> Answers<Pending> {
+        let room = self.reserve_all(messages);
+        let files = room.iter().filter(|room| room.is_ok()).count();
+        let way = self.pace.way(files);
+        let mut lost = Vec::new();
+        let mut waited = std::time::Duration::ZERO;
+        let write = |file: Result<(Priority, Vec<u8>), SpoolError>| {
+            let (priority, bytes) = file?;
+            let written = self.write(priority, &bytes).and_then(|(pending, file)| match way {
+                Way::Each => {
+                    let began = Instant::now();
+                    let kept = self.keep(&pending, &file).map(|()| pending);
+                    waited += began.elapsed();
+                    kept
+                }
+                Way::All => Ok(pending),
+            });
+            written.inspect_err(|_| lost.push((priority, bytes.len() as u64)))
+        };
+        let mut written: Answers<Pending> = room.into_iter().map(write).collect();
+        if way == Way::All {
+            let began = Instant::now();
+            if self.root.sync_file_system().is_err() {
+                // Some file of the file system could not be written; which ones of ours, each is asked.
+                written = written.into_iter().map(|pending| self.keep_again(pending?, &mut lost)).collect();
+            }
+            waited = began.elapsed();
+        }
+        if files > 0 {
+            self.pace.took(way, files, waited);
+        }
+        self.release(&lost);
+        written
+    }
+
+    /// Renders every message and takes room for it.
+    fn reserve_all(&self, messages: &[Message]) -> Answers<(Priority, Vec<u8>)> {
         let files: Vec<_> = messages.iter().map(|message| (message.priority, self.render(message))).collect();
-        let mut ledger = self.lock();
-        let room = |(priority, file): (Priority, Result<Vec<u8>, SpoolError>)| {
-            let ledger = ledger.as_mut().map_err(|error| error.clone())?;
+        let mut ledger = self.lock(NEEDED);
+        let mut room = |(priority, file): (Priority, Result<Vec<u8>, SpoolError>)| {
             let file = file?;
+            let ledger = ledger.as_mut().map_err(|error| error.clone())?;
             ledger.reserve(priority, file.len() as u64, &self.limits)?;
             Ok((priority, file))
         };
-        let files: Vec<_> = files.into_iter().map(room).collect();
-        drop(ledger);
-        let mut lost = Vec::new();
-        let mut write = |file: Result<(Priority, Vec<u8>), SpoolError>| {
-            let (priority, file) = file?;
-            self.write(priority, &file).inspect_err(|_| lost.push((priority, file.len() as u64)))
-        };
-        let written = files.into_iter().map(&mut write).collect();
-        self.release(&lost);
-        written
+        files.into_iter().map(&mut room).collect()
     }
 
     fn render(&self, message: &Message) -> Result<Vec<u8>, SpoolError> {
@@ -87,42 +119,44 @@ impl Spool {
         if size > most { Err(SpoolError::TooLarge { size, most }) } else { Ok(message.to_json()) }
     }
 
-    /// Writes one file aside, and has the system begin to bring it to the disk.
-    fn write(&self, priority: Priority, bytes: &[u8]) -> Result<Pending, SpoolError> {
-        let (temporary, mut file) = self.create_temporary()?;
+    /// Writes one file aside.
+    fn write(&self, priority: Priority, bytes: &[u8]) -> Result<(Pending, File), SpoolError> {
+        let number = self.temporary.fetch_add(1, Ordering::Relaxed);
+        let temporary = format!("{TEMPORARY}{}-{number}", self.instance).into_bytes();
+        let made = self.root.create(&temporary, self.owner);
+        let mut file = made.map_err(|errno| SpoolError::of(errno, "making a file in", self.root.path()))?;
         if let Err(error) = file.write_all(bytes) {
             self.root.remove(&temporary).ok();
             return Err(SpoolError::of_io(&error, "writing a message to", self.root.path()));
         }
-        Ok(Pending { temporary, file, priority, size: bytes.len() as u64 })
-    }
-
-    /// A new file in the root, with a name that no other program gives.
-    pub(super) fn create_temporary(&self) -> Result<(Vec<u8>, File), SpoolError> {
-        let number = self.temporary.fetch_add(1, Ordering::Relaxed);
-        let unique = uuid::Uuid::new_v4();
-        let name = format!("{TEMPORARY}{}-{number}-{}", std::process::id(), unique.simple()).into_bytes();
-        let file = self.root.create(&name, self.owner);
-        Ok((name, file.map_err(|errno| SpoolError::of(errno, "making a file in", self.root.path()))?))
+        Ok((Pending { temporary, priority, size: bytes.len() as u64 }, file))
     }
 
     /// Waits until the file is on the disk.
-    fn keep(&self, pending: Pending) -> Result<Pending, SpoolError> {
-        match pending.file.sync_all() {
+    fn keep(&self, pending: &Pending, file: &File) -> Result<(), SpoolError> {
+        file.sync_all().map_err(|error| {
+            self.root.remove(&pending.temporary).ok();
+            SpoolError::of_io(&error, "keeping a message in", self.root.path())
+        })
+    }
+
+    fn keep_again(&self, pending: Pending, lost: &mut Vec<(Priority, u64)>) -> Result<Pending, SpoolError> {
+        let opened = self.root.open(&pending.temporary);
+        let opened = opened.map_err(|errno| SpoolError::of(errno, "keeping a message in", self.root.path()));
+        match opened.and_then(|file| self.keep(&pending, &file)) {
             Ok(()) => Ok(pending),
             Err(error) => {
-                self.root.remove(&pending.temporary).ok();
-                self.release(&[(pending.priority, pending.size)]);
-                Err(SpoolError::of_io(&error, "keeping a message in", self.root.path()))
+                lost.push((pending.priority, pending.size));
+                Err(error)
             }
         }
     }
 
     /// Gives the messages their names, in order, while nobody else does.
-    fn name_all(&self, kept: Vec<Result<Pending, SpoolError>>) -> Vec<Result<Stored, SpoolError>> {
-        let mut ledger = self.lock();
+    fn name_all(&self, written: Answers<Pending>) -> Answers<Stored> {
+        let mut ledger = self.lock(NEEDED);
         let mut name = |pending: Result<Pending, SpoolError>| {
-            let Pending { temporary, priority, size, .. } = pending?;
+            let Pending { temporary, priority, size } = pending?;
             let mut named = || {
                 let ledger = ledger.as_mut().map_err(|error| error.clone())?;
                 let (name, number) = EntryName::new(ledger.newest(priority)?, SystemTime::now());
@@ -141,7 +175,7 @@ impl Spool {
             }
             stored
         };
-        kept.into_iter().map(&mut name).collect()
+        written.into_iter().map(&mut name).collect()
     }
 
     /// Removes a message whose name may not survive a power cut, so that what is reported as failed does not arrive.
@@ -158,25 +192,21 @@ impl Spool {
         if files.is_empty() {
             return;
         }
-        match self.lock() {
+        match self.lock(HELPFUL) {
             Ok(mut ledger) => files.iter().for_each(|(priority, size)| ledger.release(*priority, *size)),
             Err(error) => tracing::debug!(%error, "the numbers of the spool are not kept"),
         }
     }
 
     /// Puts a changed message in the place of the old one, whole.
-    pub(super) fn replace(&self, entry: &read::Entry, bytes: &[u8]) -> Result<(), SpoolError> {
-        let pending = self.write(entry.queue, bytes)?;
+    pub(super) fn replace(&self, entry: &Entry, bytes: &[u8]) -> Result<(), SpoolError> {
+        let (pending, file) = self.write(entry.queue, bytes)?;
+        self.keep(&pending, &file)?;
         let queue = self.queue(entry.queue);
-        let kept =
-            pending.file.sync_data().map_err(|error| SpoolError::of_io(&error, "keeping a message in", queue.path()));
-        let renamed = kept.and_then(|()| {
-            let renamed = self.root.rename(&pending.temporary, queue, entry.name.as_bytes());
-            renamed.map_err(|errno| SpoolError::of(errno, "putting a message into", queue.path()))
-        });
-        if renamed.is_err() {
+        let renamed = self.root.rename(&pending.temporary, queue, entry.name.as_bytes());
+        renamed.map_err(|errno| {
             self.root.remove(&pending.temporary).ok();
-        }
-        renamed
+            SpoolError::of(errno, "putting a message into", queue.path())
+        })
     }
 }

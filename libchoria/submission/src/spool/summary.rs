@@ -43,7 +43,7 @@ impl Spool {
                 }
                 if let Ok(status) = folder.status(name) {
                     queue.messages += 1;
-                    queue.bytes += status.size;
+                    queue.bytes += status.weight();
                     oldest = [oldest, number(name)].into_iter().flatten().min();
                 }
             })?;
