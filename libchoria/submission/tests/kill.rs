@@ -9,7 +9,7 @@
 mod common;
 
 use choria_submission::{Draft, Limits, MessageId, Priority, Sender, Spool, accept};
-use common::payloads;
+use common::{message, open, payloads};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -30,11 +30,11 @@ fn writer() {
     let spool = Spool::open(Path::new(&path), LIMITS).unwrap();
     for batch in 0.. {
         let priority = Priority::new(batch % 5).unwrap();
-        let message = |number: u64| {
+        let numbered = |number: u64| {
             let draft = Draft { priority, reliable: true, ..Draft::new("test.kill", format!("{prefix} {number}")) };
             accept(draft, Sender::user(0), "n1", MessageId::generate(), SystemTime::now()).unwrap()
         };
-        let messages: Vec<_> = (batch * BATCH..(batch + 1) * BATCH).map(message).collect();
+        let messages: Vec<_> = (batch * BATCH..(batch + 1) * BATCH).map(numbered).collect();
         let mut lines = Vec::new();
         for (number, stored) in (batch * BATCH..).zip(spool.store_many(&messages)) {
             match stored {
@@ -99,7 +99,7 @@ fn what_was_told_is_there_once_and_in_order() {
             kept += 1;
         }
     }
-    let spool = Spool::open(folder.path(), LIMITS).unwrap();
+    let spool = open(folder.path());
     let mut untold = 0;
     for priority in 0..5 {
         let there = payloads(&spool, priority);
@@ -121,7 +121,7 @@ fn what_was_told_is_there_once_and_in_order() {
     assert_eq!((summary.corrupt, spool.set_aside_count()), (0, 0), "half a message was seen");
     println!("killed {rounds} times: {kept} messages told and found, {untold} stored and not told");
     assert!(untold <= rounds * BATCH as usize);
-    spool.store(&common::message("the spool goes on", 0)).unwrap();
+    Spool::open(folder.path(), LIMITS).unwrap().store(&message("the spool goes on", 0)).unwrap();
 }
 
 /// The order of system calls: each file is on the disk before it is renamed, and its directory after that, before
