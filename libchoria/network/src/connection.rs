@@ -316,6 +316,11 @@ impl Connection {
         &self.client
     }
 
+    /// For handing over a burst: until the guard is dropped no other burst is.
+    pub(crate) async fn burst(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.shared.burst.lock().await
+    }
+
     /// Refuses what would break the protocol, the broker's limit, or the bound on what waits.
     fn check_publish(&self, subject: &str, payload: &Bytes) -> Result<(), PublishError> {
         if !is_subject(subject, false) {

@@ -13,7 +13,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// A message with headers, ready to be sent.
 #[derive(Clone, Debug)]
@@ -126,6 +126,12 @@ impl Outgoing {
         &self.subject
     }
 
+    /// Bytes that it takes of [`PIECE`](Outbox::PIECE).
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.size + self.subject.len() + COMMAND
+    }
+
     /// Bytes of headers and payload, as the broker's limit counts them.
     #[must_use]
     pub fn size(&self) -> usize {
@@ -134,6 +140,10 @@ impl Outgoing {
 }
 
 impl Outbox {
+    /// Bytes of one burst, if it is more than one message; see [`Outgoing::room`]. The client library puts 64 KiB into its
+    /// buffer in one go, of which other messages of the connection may need some.
+    pub const PIECE: usize = 48 * 1024;
+
     /// An outbox of `connection`, with a subscription of its own for acknowledgements below the connection's inbox prefix.
     ///
     /// # Errors
@@ -237,9 +247,11 @@ impl Outbox {
         deadline: Instant,
         answers: &mut [Option<Result<Stored, NotStored>>],
     ) -> usize {
-        // With nothing of earlier bursts in the connection's buffer, a burst fits into it as a whole.
-        let flushed = tokio::time::timeout_at(deadline, self.connection.flush()).await;
-        if !matches!(flushed, Ok(Ok(()))) || !self.is_connected() {
+        let connection = self.connection.clone();
+        // With nothing of earlier bursts in the connection's buffer, a burst fits into it as a whole; others wait.
+        let turn = timeout_at(deadline, connection.burst()).await;
+        let flushed = timeout_at(deadline, connection.flush()).await;
+        if turn.is_err() || !matches!(flushed, Ok(Ok(()))) || !self.is_connected() {
             fill(&mut answers[..], &NotStored::Disconnected);
             return 0;
         }
@@ -255,8 +267,8 @@ impl Outbox {
                 sent += 1;
                 continue;
             }
-            bytes += message.size + message.subject.len() + COMMAND;
-            let fits = sent == 0 || bytes <= PIECE;
+            bytes += message.room();
+            let fits = sent == 0 || bytes <= Self::PIECE;
             // From the second on without a pause: between two polls of this task the connection's task takes nothing.
             if !fits || !self.hand_over(message, acknowledged, first + sent as u64, sent == 0, deadline).await {
                 break;
@@ -372,8 +384,6 @@ fn is_about(text: &str, messages: &[Outgoing]) -> bool {
 
 /// Messages of one burst; half of what waits in a connection's queue.
 const LONGEST_BURST: usize = 128;
-/// Bytes of one burst, if it is more than one message. The client library puts 64 KiB into its buffer in one go.
-const PIECE: usize = 48 * 1024;
 /// What the protocol's command line takes around subject and sizes, and the reply subject, generously.
 const COMMAND: usize = 160;
 /// First and last line of the headers.

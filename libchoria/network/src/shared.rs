@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     last_login_error: Mutex<Option<LoginError>>,
     last_failure: Mutex<Option<Failure>>,
     told: Mutex<Told>,
+    /// Held while a burst of messages is handed over, so that the next begins behind it.
+    pub(crate) burst: tokio::sync::Mutex<()>,
 }
 
 /// Bytes that may wait for the connection to return; thousands of nodes must not return with megabytes each.
@@ -78,6 +80,7 @@ impl Shared {
             last_login_error: Mutex::new(None),
             last_failure: Mutex::new(None),
             told: Mutex::default(),
+            burst: tokio::sync::Mutex::default(),
         }
     }
 

@@ -31,8 +31,11 @@ impl Lab {
         let spool = self.spool_path(name);
         let config = self.read(&format!("{name}.conf"));
         let key = format!(
-            "plugin.choria.submission.spool = {}\nplugin.choria.submission.max_spool_size = 100000\n",
-            spool.display()
+            "plugin.choria.submission.spool = {}\nplugin.choria.submission.max_spool_size = 100000\n\
+             plugin.choria.submission.socket = {}\nplugin.choria.local_socket = {}\n",
+            spool.display(),
+            self.path("submit.sock").display(),
+            self.path(&format!("{name}.sock")).display(),
         );
         self.write(&format!("{name}.conf"), &(config + &key));
     }

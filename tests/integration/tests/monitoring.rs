@@ -106,7 +106,7 @@ impl Site {
         let folder = lab.folder().display().to_string();
         let broker =
             lab.start_with("choria-broker", &["--config", "broker.conf"], &[("STATE_DIRECTORY", &folder)]).ready();
-        lab.server("n1", "n1.lab.example.net");
+        lab.submitting_server("n1", "n1.lab.example.net");
         // The server shows the broker's generated certificate as its own: only its end is looked at.
         let certificate = format!(
             "plugin.security.choria.certificate = {folder}/listener.pem\nplugin.security.choria.key = {folder}/listener.key\n"

@@ -146,7 +146,12 @@ impl<'a> Queue<'a> {
                 self.entries.clear();
                 return Ok(if self.more { Next::Again } else { Next::Idle });
             };
-            return Ok(if self.look_ahead().await? { Next::Again } else { Next::Wait(wait) });
+            if self.look_ahead().await? {
+                return Ok(Next::Again);
+            }
+            // Of a long queue the end is looked at with each try of its first message, and not for each that comes in.
+            self.more = self.ahead.is_some();
+            return Ok(if self.more { Next::Pause(wait) } else { Next::Wait(wait) });
         };
         let reliable = self.entries[*first].message.reliable;
         let (run, rest) = split(std::mem::take(&mut self.entries), &run);
@@ -178,10 +183,13 @@ impl<'a> Queue<'a> {
             }
         }
         self.put_back(back);
+        let stored = done.len();
         self.remove(done).await?;
         let Some((entry, why)) = failure else {
-            self.pace = self.pace.faster(length);
-            self.recovered();
+            if stored > 0 {
+                self.pace = self.pace.faster(length);
+                self.recovered();
+            }
             return Ok(Next::Again);
         };
         self.pace = Pace::CAREFUL;
@@ -191,6 +199,9 @@ impl<'a> Queue<'a> {
     /// Publishes messages that nobody acknowledges.
     async fn publish(&mut self, run: Vec<Entry>) -> Result<Next, Fault> {
         let (run, outgoing) = self.sendable(run, false).await?;
+        if run.is_empty() {
+            return Ok(Next::Again);
+        }
         let answers = self.outbox().await?.publish(outgoing, PATIENCE).await;
         let (mut done, mut next) = (Vec::new(), Next::Again);
         for (entry, answer) in run.into_iter().zip(answers) {
@@ -264,11 +275,13 @@ impl<'a> Queue<'a> {
     async fn sendable(&mut self, mut run: Vec<Entry>, rising: bool) -> Result<(Vec<Entry>, Vec<Outgoing>), Fault> {
         let signing = run.iter().any(|entry| entry.message.sign).then(|| self.shared.signing.read());
         let mut outgoing: Vec<Outgoing> = Vec::with_capacity(run.len());
-        let mut fault = None;
+        let (mut fault, mut room) = (None, 0);
         for entry in &run {
             match self.outgoing(&entry.message, signing.as_ref()) {
                 Ok(message) => {
-                    if rising && outgoing.last().is_some_and(|last| message.size() < last.size()) {
+                    room += message.room();
+                    let falls = rising && outgoing.last().is_some_and(|last| message.size() < last.size());
+                    if falls || (room > Outbox::PIECE && !outgoing.is_empty()) {
                         break;
                     }
                     outgoing.push(message);

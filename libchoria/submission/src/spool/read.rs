@@ -56,7 +56,9 @@ pub struct Window {
 /// What is remembered of a queue between listings.
 #[derive(Debug, Default)]
 pub(super) struct Cursor {
-    /// The first names of the queue.
+    /// After which name was listed.
+    after: Option<EntryName>,
+    /// The first names of the queue behind it.
     names: BTreeSet<EntryName>,
     /// Whether the queue had more.
     more: bool,
@@ -82,7 +84,9 @@ impl Spool {
         let follows = |name: &&EntryName| after.is_none_or(|after| *name > after);
         // Of a long queue the beginning is remembered: what was stored meanwhile comes after it.
         let known = cursor.names.iter().filter(follows).take(WINDOW_MESSAGES).count();
-        if !cursor.more || known < WINDOW_MESSAGES {
+        // What was listed behind some name is not the beginning.
+        let from_here = cursor.after.as_ref() <= after;
+        if !from_here || !cursor.more || known < WINDOW_MESSAGES {
             *cursor = self.list(priority, after)?;
         }
         let mut window = Window { unsettled: cursor.unsettled, more: cursor.more, ..Window::default() };
@@ -202,7 +206,7 @@ impl Spool {
             names.retain(old);
             unsettled = all - names.len();
         }
-        Ok(Cursor { names, more, unsettled })
+        Ok(Cursor { after: after.cloned(), names, more, unsettled })
     }
 
     fn read(&self, priority: Priority, name: &EntryName) -> Found {

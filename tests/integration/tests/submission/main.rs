@@ -1,6 +1,7 @@
 //! Submitted messages on a whole network: from the spool to the stream (spec 04 §5).
 
 mod delivery;
+mod local_socket;
 mod power_cut;
 mod troubles;
 

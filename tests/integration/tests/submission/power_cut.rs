@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ use std::time::Duration;
 struct Submitter {
     priority: u64,
     batch: u64,
-    printed: std::path::PathBuf,
+    place: PathBuf,
+    printed: PathBuf,
     child: Child,
 }
 
@@ -40,18 +42,27 @@ fn what_was_acknowledged_arrives_once_and_in_order_whoever_is_killed() {
         let window = Duration::from_secs(3600);
         make_stream(&streams, stream::Config { duplicate_window: window, ..stream::Config::default() }).await;
         let mut server = lab.start("choria-server", &["--config", "n1.conf"]);
-        // Each queue has its own subject; two of them write one message at a time, as cron jobs do, one many at once.
+        let mut service = lab.start("choria-submit", &["--config", "n1.conf"]).ready();
+        let (direct, socket) = (lab.spool_path("n1"), lab.path("submit.sock"));
+        // Each queue has its own subject. Some write one message at a time, as cron jobs do, some many at once.
+        let ways = [(0, 1, &direct), (1, 1, &socket), (2, 16, &socket), (4, 16, &direct)];
         let mut submitters: Vec<Submitter> =
-            [(0, 1), (2, 1), (4, 16)].map(|(priority, batch)| Submitter::start(&lab, priority, batch)).into();
-        let mut killed = [0; 3];
+            ways.map(|(priority, batch, place)| Submitter::start(&lab, priority, batch, place)).into();
+        let mut killed = [0; 4];
         for _ in 0..kills {
             tokio::time::sleep(Duration::from_millis(random.gen_range(1..60))).await;
             // Submitters that are ahead of delivery only make the end of the test late.
             match random.gen_range(0..100) {
-                0..75 => {
+                0..65 => {
                     let chosen = random.gen_range(0..submitters.len());
-                    submitters[chosen].kill_and_start(&lab);
+                    submitters[chosen].kill_and_start();
                     killed[0] += 1;
+                }
+                65..75 => {
+                    service.signal(Signal::SIGKILL);
+                    drop(service);
+                    service = lab.start("choria-submit", &["--config", "n1.conf"]);
+                    killed[3] += 1;
                 }
                 75..97 => {
                     server.signal(Signal::SIGKILL);
@@ -70,12 +81,13 @@ fn what_was_acknowledged_arrives_once_and_in_order_whoever_is_killed() {
         }
         let printed: BTreeMap<u64, Vec<String>> = submitters.drain(..).map(Submitter::end).collect();
         let count: usize = printed.values().map(Vec::len).sum();
-        let (submitter, servers, brokers) = (killed[0], killed[1], killed[2]);
+        let [submitter, servers, brokers, services] = killed;
         println!(
-            "power cuts: {submitter} submitters, {servers} servers, {brokers} nats-servers killed; {count} ids were printed"
+            "power cuts: {submitter} submitters, {servers} servers, {brokers} nats-servers, {services} services killed; {count} ids were printed"
         );
         let left = || (0..5).map(|priority| waiting(&spool, priority)).sum::<u64>();
         until("the spool is empty", &server, || left() == 0);
+        drop(service);
         let streams = lab.streams().await;
         let messages = in_stream(&streams).await;
         let mut seen = BTreeSet::new();
@@ -93,7 +105,10 @@ fn what_was_acknowledged_arrives_once_and_in_order_whoever_is_killed() {
             assert_eq!(of_printed.len(), ids.len(), "priority {priority}, seed {seed}");
             assert!(of_printed.into_iter().eq(ids), "the order of priority {priority}, seed {seed}");
             let unprinted = arrived.len() - ids.len();
-            assert!(unprinted <= (submitter + 3) * 16, "{unprinted} messages that nobody was told of, seed {seed}");
+            assert!(
+                unprinted <= (submitter + services + 4) * 16,
+                "{unprinted} messages that nobody was told of, seed {seed}"
+            );
         }
         assert!(!server.log().contains("panicked"), "{}", server.log());
         println!("power cuts: {} messages in the stream, all {count} printed ids once and in order", messages.len());
@@ -102,16 +117,16 @@ fn what_was_acknowledged_arrives_once_and_in_order_whoever_is_killed() {
 }
 
 impl Submitter {
-    fn start(lab: &Lab, priority: u64, batch: u64) -> Self {
+    fn start(lab: &Lab, priority: u64, batch: u64, place: &Path) -> Self {
         let printed = lab.path(&format!("printed-{priority}"));
         std::fs::write(&printed, "").expect("a file");
-        let child = spawn(lab, priority, batch, &printed);
-        Self { priority, batch, printed, child }
+        let child = spawn(priority, batch, place, &printed);
+        Self { priority, batch, place: place.to_owned(), printed, child }
     }
 
-    fn kill_and_start(&mut self, lab: &Lab) {
+    fn kill_and_start(&mut self) {
         self.kill();
-        self.child = spawn(lab, self.priority, self.batch, &self.printed);
+        self.child = spawn(self.priority, self.batch, &self.place, &self.printed);
     }
 
     fn kill(&mut self) {
@@ -135,10 +150,10 @@ impl Drop for Submitter {
     }
 }
 
-fn spawn(lab: &Lab, priority: u64, batch: u64, printed: &std::path::Path) -> Child {
+fn spawn(priority: u64, batch: u64, place: &Path, printed: &Path) -> Child {
     let output = std::fs::OpenOptions::new().append(true).open(printed).expect("a file");
     Command::new(env!("CARGO_BIN_EXE_submitter"))
-        .arg(lab.spool_path("n1"))
+        .arg(place)
         .arg(format!("local.test{priority}"))
         .args([priority.to_string(), batch.to_string()])
         .stdout(output)
