@@ -3,7 +3,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `token`, `configuration`, `transport`, `request`, `filter`, `ddl`, `expression`, `policy`, `helper` | one target each |
+//! | `token`, `configuration`, `transport`, `request`, `filter`, `ddl`, `expression`, `policy`, `helper`, `varlink` | one target each |
 //! | `seeds` | first inputs, made from the recorded data at run time |
 //! | `party` | the keys and the provider that targets sign and verify with |
 //!
@@ -22,6 +22,7 @@ mod request;
 pub mod seeds;
 mod token;
 mod transport;
+mod varlink;
 
 use std::fmt;
 
@@ -40,7 +41,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const ALL: [Target; 9] = [
+pub const ALL: [Target; 10] = [
     Target { name: "token", run: token::run, seeds: seeds::token },
     Target { name: "configuration", run: configuration::run, seeds: seeds::configuration },
     Target { name: "transport", run: transport::run, seeds: seeds::transport },
@@ -50,6 +51,7 @@ pub const ALL: [Target; 9] = [
     Target { name: "expression", run: expression::run, seeds: seeds::expression },
     Target { name: "policy", run: policy::run, seeds: seeds::policy },
     Target { name: "helper", run: helper::run, seeds: seeds::helper },
+    Target { name: "varlink", run: varlink::run, seeds: varlink::seeds },
 ];
 
 impl Target {
