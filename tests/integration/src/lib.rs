@@ -224,7 +224,8 @@ pub fn programs() -> PathBuf {
     let own = this.parent().expect("a program lives in a folder");
     let is_test = own.ends_with("deps");
     let folder = if is_test { own.parent().expect("tests live in target/PROFILE/deps") } else { own };
-    for program in ["choria", "choria-broker", "choria-server", "choria-provisioner", "choria-aaasvc"] {
+    for program in ["choria", "choria-broker", "choria-server", "choria-submit", "choria-provisioner", "choria-aaasvc"]
+    {
         assert!(
             folder.join(program).is_file(),
             "{program} was not built: use tests/run integration, or run 'cargo build' first"

@@ -36,7 +36,7 @@ fn the_pages_of_daemons_know_their_flags() {
     let lab = Lab::new();
     std::fs::create_dir(lab.path("man")).expect("a directory");
     lab.choria(&["man", "man"]).succeeded();
-    for daemon in ["choria-broker", "choria-server", "choria-provisioner", "choria-aaasvc"] {
+    for daemon in ["choria-broker", "choria-server", "choria-submit", "choria-provisioner", "choria-aaasvc"] {
         let page = lab.read(&format!("man/{daemon}.8")).replace("\\-", "-");
         let help = Command::new(programs().join(daemon))
             .args((daemon == "choria-aaasvc").then_some("run"))

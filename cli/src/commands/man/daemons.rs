@@ -5,8 +5,8 @@ use super::more::{More, SERVICE_ENVIRONMENT};
 use clap::{Arg, ArgAction, Command};
 
 /// Every daemon with what stands behind its options.
-pub(super) fn all() -> [(Command, More); 4] {
-    [(broker(), BROKER), (server(), SERVER), (provisioner(), PROVISIONER), (aaasvc(), AAASVC)]
+pub(super) fn all() -> [(Command, More); 5] {
+    [(broker(), BROKER), (server(), SERVER), (submit(), SUBMIT), (provisioner(), PROVISIONER), (aaasvc(), AAASVC)]
 }
 
 fn broker() -> Command {
@@ -34,6 +34,32 @@ fn server() -> Command {
             .help("Name of this node as long as no configuration gives one; without it the name of the host"),
     )
     .arg(flag("service-host").help("Host only agents that are services"))
+}
+
+fn submit() -> Command {
+    daemon(
+        "choria-submit",
+        "Takes messages of local programs into the spool",
+        "/etc/choria/server.conf",
+    )
+    .long_about(
+        "Takes messages of local programs into the spool, from which the server delivers them\n\nThe service answers \
+         with an id once a message is on the disk. It works while the server is stopped or waits to be provisioned, \
+         without a network and without a configuration, and starts nothing. The kernel says who calls; the setting \
+         plugin.choria.submission.allow says which users may submit what.",
+    )
+    .arg(
+        Arg::new("socket")
+            .long("socket")
+            .value_name("PATH")
+            .help("Where to listen, unless the service manager gives a socket"),
+    )
+    .arg(
+        Arg::new("idle-exit")
+            .long("idle-exit")
+            .value_name("DURATION")
+            .help("End when nobody was connected for so long, such as 5m; a socket unit starts it again"),
+    )
 }
 
 fn provisioner() -> Command {
@@ -144,6 +170,29 @@ const SERVER: More = More {
         ),
     ],
     see_also: &["choria(1)", "choria-tool-status(1)", "choria-broker(8)", "choria.conf(5)", "systemctl(1)"],
+};
+
+const SUBMIT: More = More {
+    environment: &[
+        ("LISTEN_FDS, LISTEN_FDNAMES", "The socket named `varlink`, given by `systemd`(1)."),
+        SERVICE_ENVIRONMENT[0],
+        SERVICE_ENVIRONMENT[1],
+    ],
+    files: &[
+        ("/etc/choria/server.conf", "The server's configuration, see `choria.conf`(5); it need not exist."),
+        ("/run/choria/submit.sock", "The socket, `io.choria.Submission` in Varlink."),
+        ("/var/spool/choria/submission", "The spool, unless plugin.choria.submission.spool names another."),
+    ],
+    examples: &[
+        ("Take messages from now on, and after each boot:", "systemctl enable --now choria-submit.socket"),
+        ("Which calls are there?", "varlinkctl introspect /run/choria/submit.sock io.choria.Submission"),
+        (
+            "What waits, and what was refused?",
+            "varlinkctl call /run/choria/submit.sock io.choria.Submission.Status '{}'",
+        ),
+        ("Try it in a terminal, without root:", "choria-submit --config ./server.conf --socket ./submit.sock --debug"),
+    ],
+    see_also: &["choria(1)", "choria-tool-submit(1)", "choria-server(8)", "choria.conf(5)", "systemctl(1)"],
 };
 
 const PROVISIONER: More = More {
