@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use submission::{Account, Draft, MessageId, Settings, Summary};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// The service; settings can change while it runs.
 #[derive(Debug)]
@@ -73,8 +73,13 @@ impl Service {
     /// As a submission would be told now.
     pub(crate) async fn check(&self) -> Result<(), SubmitError> {
         let shelf = self.live().shelf;
-        let opened = tokio::task::spawn_blocking(move || shelf.spool().map(drop)).await;
-        opened.map_err(|error| SubmitError::SpoolFailed(error.to_string()))?.map_err(SubmitError::from)
+        let opening = tokio::task::spawn_blocking(move || shelf.spool().map(drop));
+        let hangs = |_| SubmitError::SpoolFailed(format!("the disk did not answer for {} s", LOOK.as_secs()));
+        timeout(LOOK, opening)
+            .await
+            .map_err(hangs)?
+            .map_err(|error| SubmitError::SpoolFailed(error.to_string()))?
+            .map_err(SubmitError::from)
     }
 
     fn live(&self) -> Live {
@@ -193,6 +198,9 @@ impl local::varlink::Service for Service {
 
 /// Counts of the spool are told again for this many times what counting took: a twentieth of one processor at most.
 const STATUS_SHARE: u32 = 20;
+
+/// How long the start waits for the spool: a disk that hangs is told to each caller, not to the service manager.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Lines about refusals in a second.
 const MOST_LINES: u64 = 20;

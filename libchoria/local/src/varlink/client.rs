@@ -68,6 +68,10 @@ impl Client {
         let failed = |error: nix::errno::Errno| {
             let (path, source) = (path.to_owned(), io::Error::from(error));
             match source.kind() {
+                io::ErrorKind::WouldBlock => {
+                    let full = "its queue of connections stayed full: the service is too busy, or hangs";
+                    ConnectError::Io { path, source: io::Error::new(io::ErrorKind::TimedOut, full) }
+                }
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ConnectError::Absent { path, source },
                 _ => ConnectError::Io { path, source },
             }
