@@ -3,9 +3,10 @@
 use super::{Client, RequestError};
 use config::Settings;
 use network::{ConnectError, Failure, Options, Role, SettingsError};
+use protocol::{Version, new_request_id};
 use security::Provider;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 
 /// There is no client.
@@ -40,6 +41,10 @@ impl Client {
         let caller = provider.caller().as_str();
         let mut options = Options::from_settings(settings, Role::Client, caller, caller)?;
         options.patience = Some(patience);
+        // The client library numbers its reply subjects from where a parent process left off, so a child of fork() would
+        // get its parent's answers: each connection has a word of its own before them.
+        let own = new_request_id(Version::V2, SystemTime::now(), &mut rand::thread_rng());
+        options.inbox_prefix = format!("{}.{own}", options.inbox_prefix);
         let connection = match network::connect(options, CancellationToken::new()).await {
             Ok(connection) => connection,
             Err(source) => {
