@@ -80,7 +80,7 @@ int main(int argc, char **argv)
     check(choria_trust_new(&trust), "trust");
     check(choria_seed_generate(&seed), "seed");
     check(choria_received_new("a", (const uint8_t *)"x", 1, &received), "received");
-    check(choria_client_open(argv[1], 10000, &client), "client");
+    check(choria_client_open(argv[1], 20000, &client), "client");
     check(choria_request_new("rpcutil", "ping", &request), "request");
     check(choria_request_new("rpcutil", "ping", &filters), "filters");
     check(choria_client_ping(client, NULL, &replies), "replies");

@@ -37,7 +37,7 @@ static int child(const char *config, choria_client *client, choria_replies *repl
     choria_client_free(client);
 
     choria_client *own = NULL;
-    check(choria_client_open(config, 10000, &own), "child: connect");
+    check(choria_client_open(config, 20000, &own), "child: connect");
     int answers = nodes(own);
     printf("child: %d nodes answer a client of its own\n", answers);
     choria_client_free(own);
@@ -50,7 +50,7 @@ int main(int argc, char **argv)
 
     choria_client *client = NULL;
     choria_replies *replies = NULL;
-    check(choria_client_open(argv[1], 10000, &client), "connect");
+    check(choria_client_open(argv[1], 20000, &client), "connect");
     check(choria_client_ping(client, NULL, &replies), "ping");
     fflush(NULL);
     pid_t pid = fork();

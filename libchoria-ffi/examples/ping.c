@@ -36,7 +36,7 @@ int main(int argc, char **argv)
     choria_client *client = NULL;
     choria_request *request = NULL;
     int answers = 0;
-    check(choria_client_open(argv[1], 0, &client), "connect");
+    check(choria_client_open(argv[1], 20000, &client), "connect");
     printf("as %s\n", choria_client_caller(client));
     check(choria_request_new("rpcutil", "ping", &request), "request");
     check(choria_client_call(client, request, print, &answers), "call");

@@ -18,7 +18,7 @@ int main(int argc, char **argv)
 
     choria_client *client = NULL;
     choria_request *request = NULL;
-    check(choria_client_open(argv[1], 10000, &client), "connect");
+    check(choria_client_open(argv[1], 20000, &client), "connect");
     check(choria_request_new("rpcutil", "get_fact", &request), "request");
     check(choria_request_set_input_text(request, "fact", "no_such_fact"), "input");
     check(choria_request_add_identity(request, "/./"), "filter");

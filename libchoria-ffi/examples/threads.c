@@ -43,7 +43,7 @@ int main(int argc, char **argv)
 
     choria_client *client = NULL;
     choria_submitter *submitter = NULL;
-    check(choria_client_open(argv[1], 10000, &client), "connect");
+    check(choria_client_open(argv[1], 20000, &client), "connect");
     check(choria_submitter_open(argv[2], NULL, &submitter), "open");
     struct shared shared = {submitter, client, argv[3]};
     pthread_t threads[THREADS];

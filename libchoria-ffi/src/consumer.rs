@@ -260,7 +260,7 @@ fn received(message: Message, acknowledges: bool) -> choria_received {
     for (name, values) in message.headers.iter().flat_map(async_nats::HeaderMap::iter) {
         values.iter().for_each(|value| received.add_header(name.as_ref(), value.as_str()));
     }
-    received.from_consumer(sequence, acknowledges.then_some(acker))
+    received.of_consumer(sequence, acknowledges.then_some(acker))
 }
 
 /// How long a message may be worked on before it comes again.

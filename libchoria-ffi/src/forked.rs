@@ -55,12 +55,11 @@ pub(crate) unsafe fn take_own<T: Native>(pointer: *mut T) -> Option<Box<T>> {
         return Some(handle);
     }
     let handle = Box::into_raw(handle).cast();
-    let aside = Box::into_raw(Box::new(Aside { _handle: handle, _next: PUT_ASIDE.load(Ordering::Acquire) }));
-    // SAFETY: it is seen by nobody else until it is stored.
-    while let Err(found) =
-        PUT_ASIDE.compare_exchange(unsafe { (*aside)._next }, aside, Ordering::AcqRel, Ordering::Acquire)
-    {
-        // SAFETY: as above.
+    let mut next = PUT_ASIDE.load(Ordering::Acquire);
+    let aside = Box::into_raw(Box::new(Aside { _handle: handle, _next: next }));
+    while let Err(found) = PUT_ASIDE.compare_exchange(next, aside, Ordering::AcqRel, Ordering::Acquire) {
+        next = found;
+        // SAFETY: it is seen by nobody else until it is stored.
         unsafe { (*aside)._next = found };
     }
     None

@@ -195,7 +195,7 @@ impl choria_received {
     }
 
     /// Says that it came from a consumer.
-    pub(crate) fn from_consumer(self, sequence: u64, acker: Option<Acker>) -> Self {
+    pub(crate) fn of_consumer(self, sequence: u64, acker: Option<Acker>) -> Self {
         Self { sequence, acker: acker.map(|acker| Arc::new(Acknowledge(acker))), ..self }
     }
 

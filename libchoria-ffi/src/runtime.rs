@@ -23,7 +23,7 @@ pub(crate) struct Runtime {
     /// Ends the thread when it is dropped.
     _stop: tokio::sync::oneshot::Sender<()>,
     /// That of the process from which this one was forked, kept so that it is not taken for lost.
-    _before: AtomicPtr<Runtime>,
+    _before: AtomicPtr<Self>,
 }
 
 /// The runtime of this process, or of one it was forked from.
@@ -137,4 +137,41 @@ fn take_waiting(set: &SigSet) {
     let now = nix::libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: both are valid for reads during the call, and no information about the signal is asked for.
     while unsafe { nix::libc::sigtimedwait(set.as_ref(), null_mut(), &raw const now) } > 0 {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::signal::{SigHandler, signal};
+
+    #[test]
+    fn a_broken_pipe_does_not_kill_the_program() {
+        // SAFETY: no handler runs. Test programs ignore this signal, programs in C do not.
+        unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.expect("the default");
+        let (reader, writer) = nix::unistd::pipe().expect("a pipe");
+        drop(reader);
+        for _ in 0..2 {
+            let written = Quiet::broken_pipes(|| nix::unistd::write(&writer, b"x"));
+            assert_eq!(written, Err(nix::errno::Errno::EPIPE));
+        }
+        assert!(!SigSet::thread_get_mask().expect("the mask").contains(Signal::SIGPIPE), "the mask is as it was");
+    }
+
+    #[test]
+    fn work_that_panics_fails_and_the_thread_goes_on() {
+        let runtime = Runtime::current().expect("a runtime");
+        let failure = runtime.run(async { panic!("on purpose") }).map(|(): ()| ()).expect_err("a panic");
+        assert_eq!(failure.result, choria_result::CHORIA_INTERNAL);
+        assert!(failure.message.ends_with("on purpose"), "{}", failure.message);
+        assert_eq!(runtime.run(async { Ok(5) }).expect("work"), 5);
+    }
+
+    #[test]
+    fn no_signal_reaches_the_thread_of_the_library() {
+        let runtime = Runtime::current().expect("a runtime");
+        let mask = runtime.run(async { Ok(SigSet::thread_get_mask().expect("the mask")) }).expect("work");
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGCHLD, Signal::SIGPIPE, Signal::SIGUSR1] {
+            assert!(mask.contains(signal), "{signal}");
+        }
+    }
 }

@@ -52,7 +52,7 @@ fn same(path: &Path, expected: &str) {
         "{} is not what the sources call for, from line {} on: run {REWRITE}=1 cargo test -p choria-ffi header, look at \
          the difference, and commit it",
         path.display(),
-        difference.map_or_else(|| found.lines().count().min(expected.lines().count()), |line| line) + 1,
+        difference.unwrap_or_else(|| found.lines().count().min(expected.lines().count())) + 1,
     );
 }
 
