@@ -80,12 +80,13 @@ module Choria
   end
 
   # Verifies a token, given as its text or as the path of a file, and returns the Token. A String that begins with
-  # +eyJ+, as every token does, is a text; a Pathname is always a file.
+  # +eyJ+, as every token does, is a text; a Pathname is always a file. Without a Trust the issuers of the configuration that
+  # the +choria+ command finds are believed.
   #
-  #   Choria.verify_token("/etc/choria/server.jwt", Choria::Trust.from_config).identity
+  #   Choria.verify_token("/etc/choria/server.jwt").identity
   #
   # Raises what Token.verify and Token.verify_file raise.
-  def self.verify_token(path_or_text, trust, now: nil)
+  def self.verify_token(path_or_text, trust = Trust.from_config, now: nil)
     if path_or_text.is_a?(String) && path_or_text.start_with?("eyJ")
       Token.verify(path_or_text, trust, now: now)
     else
