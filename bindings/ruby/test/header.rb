@@ -26,7 +26,9 @@ class Header
 
   # Values of an enumeration, without the prefix of their names.
   def enum(name, prefix)
-    body = @text[/enum\s+#{name}\b[^{;]*\{(.*?)\}/m, 1] or raise "#{PATH} has no enum #{name}"
+    body = @text[/enum\s+#{name}\b[^{};]*\{(.*?)\}/m, 1] || @text[/enum\s*\{([^{}]*)\}\s*#{name}\s*;/m, 1]
+    raise "#{PATH} has no enum #{name}" unless body
+
     body.scan(/#{prefix}(\w+)\s*=\s*(\d+)/).to_h { |value, number| [value.to_sym, number.to_i] }
   end
 

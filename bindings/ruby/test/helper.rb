@@ -7,6 +7,7 @@ require "choria"
 require "json"
 require "minitest/autorun"
 require "open3"
+require "pathname"
 require "tmpdir"
 require_relative "network"
 

@@ -92,6 +92,19 @@ class SpoolTest < Minitest::Test
     assert_raises(Choria::TooLargeError) { submitter.submit("jobs.size", "x" * 101) }
   end
 
+  {
+    "wildcard" => ["jobs.*", "x"],
+    "empty payload" => ["jobs.x", ""],
+    "headers of ours" => ["jobs.x", "x", { headers: { "Choria-Sender" => "root" } }],
+    "headers of the broker" => ["jobs.x", "x", { headers: { "nats-msg-id" => "1" } }],
+    "more than a month" => ["jobs.x", "x", { ttl: 32 * 86_400 }]
+  }.each do |name, (subject, payload, options)|
+    define_method(:"test_invalid_#{name.tr(' ', '_')}") do
+      assert_raises(Choria::InvalidMessageError) { Choria.submit(subject, payload, config: config, **(options || {})) }
+      assert_empty spooled
+    end
+  end
+
   def test_neither_socket_nor_spool
     error = assert_raises(Choria::UnavailableError) { Choria.submit("jobs.x", "x", config: config(spool: "")) }
     assert_match(/spool|socket/, error.message)

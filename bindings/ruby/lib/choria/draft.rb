@@ -16,7 +16,7 @@ module Choria
     # - +sender+: +nil+ for the user that the kernel proves; another text is for root alone.
     # - +headers+: Hash of own headers; names may not begin with +choria+ or +nats+.
     #
-    # Raises InvalidMessageError when a rule of submission is broken.
+    # Raises InvalidMessageError when a rule of submission is broken; some are seen here, all of them when it is submitted.
     def initialize(subject, payload, reliable: false, priority: 4, ttl: 86_400, max_tries: 100, sign: false, sender: nil,
                    headers: {})
       payload = Library.bytes(payload)
