@@ -94,7 +94,9 @@ class SpoolTest < Minitest::Test
 
   {
     "wildcard" => ["jobs.*", "x"],
+    "white space" => ["jobs. x", "x"],
     "empty payload" => ["jobs.x", ""],
+    "header with two lines" => ["jobs.x", "x", { headers: { "X" => "1\n2" } }],
     "headers of ours" => ["jobs.x", "x", { headers: { "Choria-Sender" => "root" } }],
     "headers of the broker" => ["jobs.x", "x", { headers: { "nats-msg-id" => "1" } }],
     "more than a month" => ["jobs.x", "x", { ttl: 32 * 86_400 }]

@@ -60,8 +60,8 @@ module Choria
     # With a block it calls it for every Reply and returns the Statistics; without, it returns the Replies. Discovery, if
     # any, is over when this returns.
     #
-    # Raises InvalidRequestError when the inputs do not satisfy the DDL, NotFoundError for unknown agents and actions,
-    # UnauthorizedError, NotConnectedError.
+    # Raises InvalidRequestError when the inputs do not satisfy the DDL, NotFoundError for unknown agents and actions and when
+    # no node satisfies the filters, UnauthorizedError, NotConnectedError.
     def request(agent, action, **options, &block)
       replies(:choria_client_request, Request.new(agent, action, **options), &block)
     end
