@@ -28,7 +28,8 @@ class ClientTest < Minitest::Test
       assert_equal reply.data["pong"], reply["pong"]
       assert_predicate reply, :frozen?
     end
-    assert_equal [2, 2, 2, 0, [], []], result.values_at(:discovered, :responses, :ok, :failed, :silent, :unexpected)
+    assert_equal [2, 2, 2, 0, [], []],
+                 result.to_h.values_at(:discovered, :responses, :ok, :failed, :silent, :unexpected)
     assert_operator result.seconds, :>, 0
   end
 
@@ -93,7 +94,7 @@ class ClientTest < Minitest::Test
   end
 
   def test_broken_filters
-    [{ facts: ["no operator"] }, { compound: "with(" }, { classes: ["/(/"] }].each do |filter|
+    [{ facts: ["no operator"] }, { classes: ["/(/"] }, { collective: "a.b" }].each do |filter|
       assert_raises(Choria::Error, filter.to_s) { @client.discover(**filter) }
     end
   end
@@ -156,12 +157,24 @@ class ConnectionTest < Minitest::Test
     server.close
   end
 
+  # Signed for the client's key by an issuer of its own.
   def test_unauthorized
-    config("security.choria.token_file": network[:expired_token]) do |path|
-      assert_raises(Choria::UnauthorizedError, Choria::TokenExpiredError) { Choria::Client.open(path) }
+    Dir.mktmpdir do |folder|
+      public_key = Choria::Seed.open(network[:client_seed]).public_key
+      [%w[keys other.seed other.public],
+       ["client", "foreign.jwt", network[:caller], "other.seed", "--public-key", public_key, "--fleet-management"]].each do |arguments|
+        output, status = Open3.capture2e(TestNetwork.program, "jwt", *arguments, chdir: folder)
+        assert_predicate status, :success?, output
+      end
+      config("security.choria.token_file": "#{folder}/foreign.jwt") do |path|
+        assert_raises(Choria::UnauthorizedError) { Choria::Client.open(path) }
+      end
     end
-    config("security.choria.token_file": network[:foreign_token]) do |path|
-      assert_raises(Choria::UnauthorizedError) { Choria::Client.open(path) }
+  end
+
+  def test_a_seed_that_does_not_belong_to_the_token
+    config("security.choria.seed_file": network[:server_seed]) do |path|
+      assert_raises(Choria::InvalidConfigurationError) { Choria::Client.open(path) }
     end
   end
 

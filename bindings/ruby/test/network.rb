@@ -12,6 +12,12 @@ class TestNetwork
     @shared ||= new.tap { |network| Minitest.after_run { network.stop } }
   end
 
+  # The choria command, of the programs that the network runs.
+  def self.program
+    target = ENV.fetch("CARGO_TARGET_DIR", File.expand_path("../../../target", __dir__))
+    File.join(ENV.fetch("CHORIA_PROGRAMS", File.join(target, "debug")), "choria")
+  end
+
   def initialize
     @answers = IO.popen([PROGRAM], "r+")
     line = @answers.gets or raise "#{PROGRAM} did not start: see above"

@@ -38,12 +38,15 @@ class ReadmeTest < Minitest::Test
     end
   end
 
-  def test_submit_without_socket_and_spool
+  def test_submit_into_a_full_spool
     Dir.mktmpdir do |folder|
-      File.write("#{folder}/server.conf", "plugin.choria.submission.socket = #{folder}/none.sock\n")
-      output, errors, good = run_example("submit.rb", __FILE__, "#{folder}/server.conf")
+      config = "#{folder}/server.conf"
+      File.write(config, "identity = n1\nplugin.choria.submission.spool = #{folder}/spool\n" \
+                         "plugin.choria.submission.socket = #{folder}/none.sock\nplugin.choria.submission.max_spool_size = 1\n")
+      assert_raises(Choria::SpoolFullError) { 5.times { Choria.submit("jobs.backup", "x", config: config) } }
+      output, errors, good = run_example("submit.rb", __FILE__, config)
       assert_equal ["", false], [output, good]
-      assert_match(/\Atry again later: .+\n\z/, errors)
+      assert_match(/\Atry again later: .*full.*\n\z/, errors)
     end
   end
 

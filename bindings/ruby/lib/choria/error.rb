@@ -10,7 +10,7 @@ module Choria
     # Result code as in <tt>choria.h</tt>; numbers never change. +nil+ for ClosedError, which is found in Ruby.
     attr_reader :code
 
-    # Ids of the messages that Submitter#submit_many handed over before this failure; empty for everything else.
+    # Of Submitter#submit_many: for each draft the id if it was taken all the same, else +nil+. Otherwise empty.
     attr_reader :accepted
 
     # Makes an error of this class; the code is that of the class unless another is given.

@@ -24,8 +24,10 @@ module Choria
       @handle.use { |submitter| Library.text_from(:choria_submitter_submit, submitter, draft.pointer) }
     end
 
-    # Submits many Draft objects with one wait for the disk, and returns their ids in the same order. It stops at the
-    # first that fails: the exception's Error#accepted has the ids of those before it, which were handed over.
+    # Submits many Draft objects with few waits for the disk, and returns their ids in the same order.
+    #
+    # Raises for the first that is not taken; one that is refused keeps no other out. Error#accepted has the ids of those
+    # that were taken, each at the place of its draft, and +nil+ for the others: submit only these again.
     def submit_many(drafts)
       pointers = drafts.map(&:pointer)
       list = FFI::MemoryPointer.new(:pointer, [pointers.length, 1].max).write_array_of_pointer(pointers)
@@ -49,11 +51,11 @@ module Choria
 
     def hand_over(submitter, list, count)
       Library.masked do
-        ids = FFI::MemoryPointer.new(:pointer, [count, 1].max)
+        ids = FFI::MemoryPointer.new(:pointer, [count, 1].max) # all NULL
         accepted = FFI::MemoryPointer.new(:size_t)
         result = Library.choria_submitter_submit_many(submitter, list, count, ids, accepted)
         message = Library.last_error
-        taken = ids.read_array_of_pointer([accepted.read(:size_t), count].min).map { |id| Library.take_text(id) }
+        taken = ids.read_array_of_pointer(count).map { |id| id.null? ? nil : Library.take_text(id) }
         raise Error.for(result, message, accepted: taken) unless result == Library::OK
 
         taken
