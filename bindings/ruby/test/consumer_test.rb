@@ -52,6 +52,7 @@ class ReceivedTest < Minitest::Test
     "broken chain" => [Choria::TokenUntrustedError, -> { received(PAYLOAD, with_token(:broken_chain_token)) }],
     "expired token" => [Choria::TokenExpiredError, -> { received(PAYLOAD, with_token(:expired_token)) }],
     "another's identity" => [Choria::Error, -> { received(PAYLOAD, headers("Choria-Identity": "n2.demo.example.net")) }],
+    "an id that is none" => [Choria::InvalidMessageError, -> { received(PAYLOAD, headers("Nats-Msg-Id": "one two")) }],
     "too old" => [Choria::StaleError, -> { received(PAYLOAD, headers("Choria-Created": (Time.now - 301).strftime("%s%N"))) }],
     "from the future" => [Choria::StaleError, -> { received(PAYLOAD, headers("Choria-Created": (Time.now + 3600).strftime("%s%N"))) }]
   }.freeze
@@ -145,8 +146,9 @@ class ConsumerTest < Minitest::Test
     signature = Choria::Seed.generate.sign("forged")
     [good.merge("Choria-Signature" => signature), good,
      good.merge("Choria-Signature" => signature, "Choria-Token" => File.read(network[:foreign_token]).strip),
-     good.merge("Choria-Signature" => "00"), { "Choria-Token" => "eyJ" }, {}].each_with_index.map do |headers, number|
-      network.publish(@subject, "forged", headers.merge("Nats-Msg-Id" => "forged #{@subject} #{number}"))
+     good.merge("Choria-Signature" => "00"), { "Choria-Token" => "eyJ" }, {}, { "Nats-Msg-Id" => "an id with \u{1f}" },
+     good.merge("Choria-Created" => "yesterday", "Choria-Priority" => "-1")].each_with_index.map do |headers, number|
+      network.publish(@subject, "forged", { "Nats-Msg-Id" => "forged-#{@subject}-#{number}" }.merge(headers))
     end
   end
 

@@ -24,7 +24,9 @@ module Choria
     # is the token's, and that it was made at most +max_age+ seconds before +now+ (a Time, +nil+ the clock). A +max_age+ of
     # 0 is any age. Returns the message.
     #
-    # Raises SignatureInvalidError, TokenInvalidError, TokenUntrustedError, TokenExpiredError, StaleError.
+    # Raises SignatureInvalidError, TokenInvalidError, TokenUntrustedError, TokenExpiredError, StaleError, and
+    # InvalidMessageError when its headers cannot be those of a submission. It does nothing but compute, so whoever rescues
+    # Error here refuses every message that is not proven and nothing else.
     def verify(trust, max_age: 0, now: nil)
       trust.use { |pointer| @handle.call(:choria_received_verify, pointer, max_age, Library.unix(now)) }
       self
