@@ -11,11 +11,11 @@ use crate::replies::until;
 use crate::result::choria_result;
 use crate::runtime::Runtime;
 use crate::text::{optional_text, owned, text};
-use async_nats::jetstream::consumer::pull::{Config, MessagesErrorKind};
+use async_nats::jetstream::consumer::pull::{Config, MessagesErrorKind, Stream};
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer};
 use async_nats::jetstream::stream::ConsumerErrorKind;
-use async_nats::jetstream::{self, Message, context::GetStreamErrorKind};
-use futures_util::StreamExt;
+use async_nats::jetstream::{self, AckKind, Message, context::GetStreamErrorKind};
+use futures_util::{FutureExt, StreamExt};
 use std::ffi::{c_char, c_int};
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,11 +169,18 @@ impl choria_consumer {
             ..Config::default()
         };
         let (stream, acknowledges) = (stream.to_owned(), durable.is_some());
-        let consumer = runtime.run(async move { find(nats, &stream, config).await })?;
+        let finding = nats.clone();
+        let consumer = runtime.run(async move { find(finding, &stream, config).await })?;
         let (filled, stopped) = (Arc::clone(&queue), stop.clone());
         runtime.spawn(async move {
-            let end = until(&stopped, pump(consumer, Arc::clone(&filled), acknowledges)).await;
+            let mut reading = None;
+            let end = until(&stopped, pump(consumer, &filled, acknowledges, &mut reading)).await;
+            let given_up = acknowledges && matches!(end, End::Cancelled);
+            let unread = if given_up { filled.take_all() } else { Vec::new() };
             filled.close(end);
+            if given_up {
+                hand_back(&nats, unread, reading).await;
+            }
         });
         Ok(Self { queue, stop, error: LastError::default(), process: Process::this() })
     }
@@ -227,13 +234,19 @@ async fn find(nats: async_nats::Client, stream: &str, config: Config) -> Result<
 }
 
 /// Reads until the consumer is gone. What passes, such as a lost connection, is waited out.
-async fn pump(consumer: PullConsumer, queue: Arc<Queue<choria_received>>, acknowledges: bool) -> End {
+async fn pump(
+    consumer: PullConsumer,
+    queue: &Queue<choria_received>,
+    acknowledges: bool,
+    reading: &mut Option<Stream>,
+) -> End {
     loop {
         let stream = consumer.stream().max_messages_per_batch(WAITING).heartbeat(HEARTBEAT).messages().await;
-        let Ok(mut messages) = stream else {
+        let Ok(messages) = stream else {
             tokio::time::sleep(PAUSE).await;
             continue;
         };
+        let messages = reading.insert(messages);
         loop {
             queue.reserve().await;
             match messages.next().await {
@@ -248,8 +261,23 @@ async fn pump(consumer: PullConsumer, queue: Arc<Queue<choria_received>>, acknow
                 }
             }
         }
-        drop(messages);
+        *reading = None;
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Tells the stream that these were fetched and will not be read, so that whoever reads next gets them at once.
+/// What cannot be told, the stream finds out by itself when the time for acknowledging is over.
+async fn hand_back(nats: &async_nats::Client, mut unread: Vec<choria_received>, reading: Option<Stream>) {
+    if let Some(mut messages) = reading {
+        while let Some(Some(Ok(message))) = messages.next().now_or_never() {
+            unread.push(received(message, true));
+        }
+    }
+    // The stream is no longer read here once this was sent; before that it would send all of them here again.
+    let _ = nats.flush().await;
+    for message in unread.iter().filter_map(|message| message.acker.as_ref()) {
+        let _ = message.0.ack_with(AckKind::Nak(None)).await;
     }
 }
 

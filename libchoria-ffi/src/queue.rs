@@ -80,6 +80,15 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Takes everything that waits.
+    pub(crate) fn take_all(&self) -> Vec<T> {
+        let mut state = self.state();
+        let items: Vec<T> = state.items.drain(..).collect();
+        self.space.add_permits(items.len());
+        self.tell(&mut state);
+        items
+    }
+
     /// Nothing more comes; the first reason counts. Cancelling drops what waits.
     pub(crate) fn close(&self, end: End) {
         let mut state = self.state();

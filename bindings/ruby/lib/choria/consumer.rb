@@ -4,7 +4,8 @@ require_relative "received"
 require_relative "waiting"
 
 module Choria
-  # Reads submitted messages from a stream, in the order of the stream.
+  # Reads submitted messages from a stream, in the order of the stream but for those that come again: to a durable consumer,
+  # what was fetched and not read when it was closed, and what was not acknowledged within two minutes.
   #
   #   client.consumer("SUBMIT", durable: "backups") do |consumer|
   #     consumer.each do |message|
