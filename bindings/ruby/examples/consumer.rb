@@ -25,7 +25,7 @@ OptionParser.new do |parser|
 end.parse!(into: options)
 
 def show(message)
-  text = message.payload.force_encoding(Encoding::UTF_8).scrub
+  text = message.payload.dup.force_encoding(Encoding::UTF_8).scrub
   puts JSON.generate(sequence: message.sequence, identity: message.identity, payload: text)
   $stdout.flush
 end

@@ -28,7 +28,12 @@ module Choria
       @pointer = handle.pointer
     end
 
-    # A draft is never closed, so the pointer is good for as long as somebody holds it.
+    # Good for as long as somebody holds it: drafts that others have are never closed.
     attr_reader :pointer # :nodoc:
+
+    # Frees a draft that nobody else has; the garbage collector does not know how large its payload is.
+    def release # :nodoc:
+      @pointer.free
+    end
   end
 end

@@ -8,8 +8,8 @@ module Choria
   class Received
     # Takes a message that another NATS client read: its subject, its payload and a Hash of its headers.
     def initialize(subject, payload, headers = {})
-      payload = Library.bytes(payload)
-      @handle = Handle.make(:received, :choria_received_new, Library.text(subject), payload, payload.bytesize)
+      @payload = Library.bytes(payload).b.freeze
+      @handle = Handle.make(:received, :choria_received_new, Library.text(subject), @payload, @payload.bytesize)
       headers.each do |name, values|
         Array(values).each { |value| @handle.call(:choria_received_add_header, Library.text(name), Library.text(value)) }
       end
@@ -42,14 +42,8 @@ module Choria
       @handle.text(:choria_received_subject)
     end
 
-    # A String of bytes.
-    def payload
-      length = FFI::MemoryPointer.new(:size_t)
-      @handle.use do |pointer|
-        bytes = Library.choria_received_payload(pointer, length)
-        length.read(:size_t).zero? ? "".b : bytes.read_bytes(length.read(:size_t))
-      end
-    end
+    # A frozen String of bytes.
+    attr_reader :payload
 
     # The id that Submitter#submit returned, <tt>""</tt> if it has none.
     def id
@@ -98,6 +92,16 @@ module Choria
     def adopt(consumer, pointer)
       @consumer = consumer
       @handle = Handle.new(:received, pointer)
+      @payload = copy_payload.freeze
+    end
+
+    # At once, so that the garbage collector knows how much memory a message takes, also of one that nobody looks into.
+    def copy_payload
+      length = FFI::MemoryPointer.new(:size_t)
+      @handle.use do |pointer|
+        bytes = Library.choria_received_payload(pointer, length)
+        length.read(:size_t).zero? ? "".b : bytes.read_bytes(length.read(:size_t))
+      end
     end
   end
 end

@@ -20,8 +20,14 @@ module Choria
     #
     # Raises RefusedError, SpoolFullError, TooLargeError, UnavailableError, InvalidMessageError, IoError.
     def submit(subject, payload = nil, **options)
-      draft = subject.is_a?(Draft) ? subject : Draft.new(subject, payload, **options)
-      @handle.use { |submitter| Library.text_from(:choria_submitter_submit, submitter, draft.pointer) }
+      return hand_over_one(subject) if subject.is_a?(Draft)
+
+      draft = Draft.new(subject, payload, **options)
+      begin
+        hand_over_one(draft)
+      ensure
+        draft.release
+      end
     end
 
     # Submits many Draft objects with few waits for the disk, and returns their ids in the same order.
@@ -48,6 +54,10 @@ module Choria
     end
 
     private
+
+    def hand_over_one(draft)
+      @handle.use { |submitter| Library.text_from(:choria_submitter_submit, submitter, draft.pointer) }
+    end
 
     def hand_over(submitter, list, count)
       Library.masked do

@@ -9,7 +9,7 @@ class SignaturesTest < Minitest::Test
   SIG = File.expand_path("../sig/choria.rbs", __dir__)
   # Public for Ruby, internal for everybody: their comments say :nodoc:.
   INTERNAL = {
-    "Choria::Client" => %i[use], "Choria::Trust" => %i[use], "Choria::Draft" => %i[pointer],
+    "Choria::Client" => %i[use], "Choria::Trust" => %i[use], "Choria::Draft" => %i[pointer release],
     "Choria::Received" => %i[use self.from_consumer], "Choria::Reply" => %i[self.take], "Choria::Error" => %i[self.for],
     "Choria::Replies" => %i[initialize], "Choria::Statistics" => %i[self.from]
   }.freeze
@@ -17,7 +17,7 @@ class SignaturesTest < Minitest::Test
 
   def self.definitions
     loader = RBS::EnvironmentLoader.new
-    loader.add(library: "json", version: nil)
+    loader.add(library: "pathname", version: nil)
     loader.add(path: Pathname(SIG))
     RBS::DefinitionBuilder.new(env: RBS::Environment.from_loader(loader).resolve_type_names)
   end
