@@ -58,6 +58,8 @@ class Demonstration(Network):
                     "--choria-config", "provisioner.cfg")
         self.login("choria")
         self.wait_for(len(self.identities), 60)
+        # Takes messages of all users of the first node; those of the others are handed in by the owner of their spool.
+        self.daemon("submit", self.programs / "choria-submit", "--config", self.folder / self.identities[0] / "server.conf")
 
     def start_server(self, identity):
         folder = self.folder / identity

@@ -32,7 +32,7 @@ def build(release):
         raise Trouble("cargo was not found: install a Rust toolchain, 1.85 or newer")
     say("building (the first time takes a few minutes)")
     command = ["cargo", "build", "--locked", "-p", "choria", "-p", "choria-broker", "-p", "choria-server", "-p", "choria-provisioner",
-               "-p", "choria-aaasvc"]
+               "-p", "choria-aaasvc", "-p", "choria-submit"]
     command += ["--release"] if release else []
     if subprocess.run(command, cwd=ROOT).returncode:
         raise Trouble("the build failed, see above")
@@ -185,9 +185,11 @@ class Network:
         names = names or [name for name, _ in self.processes]
         return "\n".join(f"{name}: {(self.folder / f'{name}.log').read_text()[-1500:].strip()}" for name in names)
 
-    def client(self, *arguments, timeout=60):
+    def client(self, *arguments, timeout=60, text=None):
+        """Runs the client, with `text` on its standard input or nothing."""
+        source = {"stdin": subprocess.DEVNULL} if text is None else {"input": text}
         return subprocess.run([self.programs / "choria", *arguments], cwd=self.folder, env=self.environment,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+                              capture_output=True, text=True, timeout=timeout, **source)
 
     def stop(self, *names):
         """Ends what it started (or only `names`): servers first, then the broker, so that they can say goodbye."""

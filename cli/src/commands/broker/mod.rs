@@ -4,6 +4,7 @@ mod run;
 pub(crate) mod stream;
 
 use crate::Global;
+use crate::later::Later;
 use std::process::ExitCode;
 
 #[derive(clap::Args, Debug)]
@@ -15,10 +16,10 @@ pub(crate) struct BrokerCommand {
 #[derive(clap::Subcommand, Debug)]
 enum Broker {
     /// Runs the Choria Broker over nats-server, which must be installed
-    Run(run::RunArguments),
+    Run(Later<run::RunArguments>),
     /// Manages streams: what they take, what is in them
     #[command(visible_aliases = ["str", "s"], aliases = ["st", "ms"])]
-    Stream(stream::StreamCommand),
+    Stream(Later<stream::StreamCommand>),
 }
 
 /// Runs the broker, or asks one.
@@ -27,7 +28,7 @@ enum Broker {
 /// Those of the command.
 pub(crate) fn run(command: BrokerCommand, global: Global) -> anyhow::Result<ExitCode> {
     match command.command {
-        Broker::Run(arguments) => arguments.run(global),
-        Broker::Stream(command) => stream::run(command, &global),
+        Broker::Run(Later(arguments)) => arguments.run(global),
+        Broker::Stream(Later(command)) => stream::run(command, &global),
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod submission;
 mod submit;
 
 use crate::Global;
+use crate::later::Later;
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -21,28 +22,28 @@ pub(crate) struct ToolCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tool {
     /// Shows the active configuration and describes its keys
-    Config(config::ConfigArguments),
+    Config(Later<config::ConfigArguments>),
     /// Shows what servers and governors tell about themselves, as it happens
-    Event(event::EventArguments),
+    Event(Later<event::EventArguments>),
     /// Shows where a server would be provisioned from
-    Provisioner(provisioner::ProvisionerArguments),
+    Provisioner(Later<provisioner::ProvisionerArguments>),
     /// Checks that a server is well, from its status file
-    Status(status::StatusArguments),
+    Status(Later<status::StatusArguments>),
     /// Shows what waits to be delivered, or verifies what arrived
-    Submission(Box<submission::SubmissionArguments>),
+    Submission(Box<Later<submission::SubmissionArguments>>),
     /// Hands a message to the server of this machine, which delivers it
     #[command(long_about = submit::LONG_ABOUT)]
-    Submit(submit::SubmitArguments),
+    Submit(Later<submit::SubmitArguments>),
 }
 
 /// Runs one utility.
 pub(crate) fn run(tool: Tool, global: &Global) -> anyhow::Result<ExitCode> {
     match tool {
-        Tool::Config(arguments) => config::run(&arguments, global.config.as_deref()),
-        Tool::Event(arguments) => event::run(&arguments, global),
-        Tool::Provisioner(arguments) => provisioner::run(&arguments, global),
-        Tool::Status(arguments) => status::run(&arguments),
-        Tool::Submission(arguments) => submission::run(&arguments, global),
-        Tool::Submit(arguments) => submit::run(&arguments, global),
+        Tool::Config(Later(arguments)) => config::run(&arguments, global.config.as_deref()),
+        Tool::Event(Later(arguments)) => event::run(&arguments, global),
+        Tool::Provisioner(Later(arguments)) => provisioner::run(&arguments, global),
+        Tool::Status(Later(arguments)) => status::run(&arguments),
+        Tool::Submission(arguments) => submission::run(&arguments.0, global),
+        Tool::Submit(Later(arguments)) => submit::run(&arguments, global),
     }
 }
