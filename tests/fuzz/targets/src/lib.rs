@@ -3,7 +3,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `token`, `configuration`, `transport`, `request`, `filter`, `ddl`, `expression`, `policy`, `helper`, `varlink` | one target each |
+//! | `token`, `configuration`, `transport`, `request`, `filter`, `ddl`, `expression`, `policy`, `helper`, `submission`, `varlink` | one target each |
 //! | `seeds` | first inputs, made from the recorded data at run time |
 //! | `party` | the keys and the provider that targets sign and verify with |
 //!
@@ -20,6 +20,7 @@ mod party;
 mod policy;
 mod request;
 pub mod seeds;
+mod submission;
 mod token;
 mod transport;
 mod varlink;
@@ -41,7 +42,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const ALL: [Target; 10] = [
+pub const ALL: [Target; 11] = [
     Target { name: "token", run: token::run, seeds: seeds::token },
     Target { name: "configuration", run: configuration::run, seeds: seeds::configuration },
     Target { name: "transport", run: transport::run, seeds: seeds::transport },
@@ -51,6 +52,7 @@ pub const ALL: [Target; 10] = [
     Target { name: "expression", run: expression::run, seeds: seeds::expression },
     Target { name: "policy", run: policy::run, seeds: seeds::policy },
     Target { name: "helper", run: helper::run, seeds: seeds::helper },
+    Target { name: "submission", run: submission::run, seeds: seeds::submission },
     Target { name: "varlink", run: varlink::run, seeds: varlink::seeds },
 ];
 

@@ -36,6 +36,21 @@ pub(crate) fn helper() -> Seeds {
     seeds
 }
 
+/// The recorded files of the spool, the headers of published messages, and rules of who may submit.
+pub(crate) fn submission() -> Seeds {
+    let mut seeds = files("submission", ".spool.json");
+    let signed = |(name, bytes): &(String, Vec<u8>)| {
+        let text = String::from_utf8_lossy(bytes).replace("s1.choria.local", "n1.example.net");
+        (format!("{name}.here"), text.replace("\"sign\":false", "\"sign\":true").into_bytes())
+    };
+    let here: Seeds = seeds.iter().map(signed).collect();
+    seeds.extend(here);
+    seeds.extend(files("submission", ".hdr"));
+    let rules = ["* local.>", "alice jobs.backup, %ops jobs.*.b,1000 >", "%51 a.b", "4294967294 local.a"];
+    seeds.extend((0..).zip(rules).map(|(number, text): (u32, &str)| (format!("rules-{number}"), text.into())));
+    seeds
+}
+
 /// The recorded files, each key with its default, and each key with some values of its own.
 pub(crate) fn configuration() -> Seeds {
     let mut seeds: Seeds = [".conf", ".cfg"].iter().flat_map(|ending| files("config", ending)).collect();
