@@ -170,6 +170,24 @@ fn drain(path: &Path, count: u64) {
 }
 
 #[test]
+fn a_long_queue_is_read_from_any_place() {
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let limits = fill(folder.path(), 36_000);
+    let spool = Spool::open(folder.path(), limits).unwrap();
+    let priority = Priority::default();
+    let first = spool.entries(priority).unwrap().entries.remove(0);
+    let (mut after, mut seen) = (None, 0);
+    // More than is remembered, so that the rest is listed from there.
+    while seen < 34_000 {
+        let window = spool.entries_after(priority, after.as_ref()).unwrap();
+        seen += window.entries.len();
+        after = window.entries.last().map(|entry| entry.name.clone());
+        assert!(after.is_some(), "{seen}");
+    }
+    assert_eq!(spool.entries(priority).unwrap().entries[0], first);
+}
+
+#[test]
 fn a_hundred_thousand_messages_are_read_in_bounded_memory() {
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     drain(folder.path(), 100_000);
