@@ -18,7 +18,7 @@ pub use member::Member;
 pub use namespace::{Cut, Wire};
 pub use process::{Output, Process};
 pub use proxy::Proxy;
-pub use skip::skipped;
+pub use skip::{faketime, skipped};
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! Tests that this machine cannot run: said loudly, never passed over in silence.
 
+use std::path::Path;
 use std::io::Write;
 
 /// Says on standard error that `test` does not run because of `why`, past the capture of the test harness, and in the
@@ -11,4 +12,17 @@ pub fn skipped(test: &str, why: &str) {
         let file = std::fs::OpenOptions::new().append(true).create(true).open(file);
         file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the file CHORIA_SKIPPED can be written");
     }
+}
+
+/// The library of libfaketime for programs with threads, where distributions put it.
+#[must_use]
+pub fn faketime() -> Option<&'static str> {
+    [
+        "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+        "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+        "/usr/lib64/faketime/libfaketimeMT.so.1",
+        "/usr/lib/faketime/libfaketimeMT.so.1",
+    ]
+    .into_iter()
+    .find(|path| Path::new(path).exists())
 }

@@ -1,13 +1,12 @@
 //! The clock of a node steps by an hour, either way and back.
 
-use choria_tests::{Lab, PATIENCE, Process, skipped};
+use choria_tests::{Lab, PATIENCE, Process, faketime, skipped};
 use serde_json::Value;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 #[test]
 fn a_clock_that_steps_by_an_hour_costs_requests_and_nothing_else() {
-    let Some(library) = library() else {
+    let Some(library) = faketime() else {
         let why = "libfaketimeMT.so.1 was not found: install libfaketime (Debian: apt install libfaketime)";
         return skipped("a_clock_that_steps_by_an_hour_costs_requests_and_nothing_else", why);
     };
@@ -74,16 +73,4 @@ fn until(what: &str, server: &Process, mut done: impl FnMut() -> bool) {
         assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}:\n{}", server.log());
         std::thread::park_timeout(Duration::from_millis(20));
     }
-}
-
-/// Where distributions put the library.
-fn library() -> Option<&'static str> {
-    [
-        "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
-        "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
-        "/usr/lib64/faketime/libfaketimeMT.so.1",
-        "/usr/lib/faketime/libfaketimeMT.so.1",
-    ]
-    .into_iter()
-    .find(|path| Path::new(path).exists())
 }

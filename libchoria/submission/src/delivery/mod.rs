@@ -203,5 +203,5 @@ enum Fault {
     #[error(transparent)]
     Connection(#[from] network::SubscribeError),
     #[error("the work on the spool ended by a fault: {0}")]
-    Fault(#[from] tokio::task::JoinError),
+    Ended(#[from] tokio::task::JoinError),
 }

@@ -14,6 +14,7 @@ use network::{NotStored, Outbox, Outgoing, State, Stored, SubscribeError};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 /// One queue over one connection.
 #[derive(Debug)]
@@ -28,10 +29,15 @@ pub(super) struct Queue<'a> {
     /// How far behind them messages were looked for that are not held up.
     ahead: Option<EntryName>,
     pace: Pace,
+    /// Delivered messages that are being removed while the next are sent.
+    removing: Option<JoinHandle<Removed>>,
     outbox: Option<Outbox>,
     /// What was complained of last; forgotten with the next success.
     trouble: Option<String>,
 }
+
+/// Messages that were to be removed, with what came of it for each.
+type Removed = (Vec<Result<(), SpoolError>>, Vec<Entry>);
 
 /// What the loop does next.
 #[derive(Debug)]
@@ -66,6 +72,7 @@ impl<'a> Queue<'a> {
             more: false,
             ahead: None,
             pace: Pace::CAREFUL,
+            removing: None,
             outbox: None,
             trouble: None,
         }
@@ -73,6 +80,13 @@ impl<'a> Queue<'a> {
 
     /// Until it is told to stop.
     pub(super) async fn run(mut self) {
+        self.serve().await;
+        if let Err(fault) = self.removed().await {
+            tracing::warn!("delivered messages are sent again after the next start: {fault}");
+        }
+    }
+
+    async fn serve(&mut self) {
         let (stop, mut state) = (self.shared.stop, self.shared.connection.changes());
         while !stop.is_cancelled() {
             tokio::select! {
@@ -117,6 +131,8 @@ impl<'a> Queue<'a> {
     /// One step.
     async fn turn(&mut self) -> Result<Next, Fault> {
         if self.entries.is_empty() {
+            // What is delivered must not be found again.
+            self.removed().await?;
             let priority = self.priority;
             let window = self.spool(move |spool| spool.entries(priority)).await??;
             self.shared.counts.add(Count::SetAside, window.set_aside);
@@ -184,14 +200,17 @@ impl<'a> Queue<'a> {
         }
         self.put_back(back);
         let stored = done.len();
-        self.remove(done).await?;
+        self.removed().await?;
         let Some((entry, why)) = failure else {
+            let spool = Arc::clone(&self.shared.spool);
+            self.removing = Some(tokio::task::spawn_blocking(move || (spool.remove_many(&done), done)));
             if stored > 0 {
                 self.pace = self.pace.faster(length);
                 self.recovered();
             }
             return Ok(Next::Again);
         };
+        self.remove(done).await?;
         self.pace = Pace::CAREFUL;
         self.failed(entry, &why).await
     }
@@ -340,6 +359,15 @@ impl<'a> Queue<'a> {
             self.entries.extend(entries);
             self.entries.sort_by(|one, other| one.name.cmp(&other.name));
         }
+    }
+
+    /// Waits until what was delivered is removed.
+    async fn removed(&mut self) -> Result<(), Fault> {
+        let Some(removing) = self.removing.take() else { return Ok(()) };
+        let (answers, entries) = removing.await?;
+        let failed = entries.into_iter().zip(answers).filter_map(|(entry, answer)| answer.is_err().then_some(entry));
+        let failed: Vec<Entry> = failed.collect();
+        if failed.is_empty() { Ok(()) } else { self.remove(failed).await }
     }
 
     /// Removes what was delivered. Until that is done nothing more of this queue is sent: what stays would be sent again

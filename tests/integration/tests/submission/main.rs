@@ -2,6 +2,7 @@
 
 mod delivery;
 mod local_socket;
+mod machine;
 mod power_cut;
 mod troubles;
 

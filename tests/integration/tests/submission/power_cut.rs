@@ -86,7 +86,11 @@ fn what_was_acknowledged_arrives_once_and_in_order_whoever_is_killed() {
             "power cuts: {submitter} submitters, {servers} servers, {brokers} nats-servers, {services} services killed; {count} ids were printed"
         );
         let left = || (0..5).map(|priority| waiting(&spool, priority)).sum::<u64>();
-        until("the spool is empty", &server, || left() == 0);
+        // A backlog takes its time on a busy machine; that nothing moves any more is the failure.
+        while left() > 0 {
+            let before = left();
+            until("the spool gets emptier", &server, || left() < before);
+        }
         drop(service);
         let streams = lab.streams().await;
         let messages = in_stream(&streams).await;
