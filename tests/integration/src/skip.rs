@@ -1,7 +1,7 @@
 //! Tests that this machine cannot run: said loudly, never passed over in silence.
 
-use std::path::Path;
 use std::io::Write;
+use std::path::Path;
 
 /// Says on standard error that `test` does not run because of `why`, past the capture of the test harness, and in the
 /// summary of `tests/run` (the file `CHORIA_SKIPPED`).

@@ -85,7 +85,8 @@ mod tests {
             ("plugin.choria.security.request_signer.token_file", "/r.jwt"),
             ("plugin.choria.security.request_signer.seed_file", "/r.seed"),
         ];
-        let rows: &[(&str, &[(&str, &str)], Option<&str>, Option<&str>)] = &[
+        type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], Option<&'a str>, Option<&'a str>);
+        let rows: &[Row<'_>] = &[
             // name, settings, seed, token
             ("provider choria", CHORIA, Some("/c.seed"), Some("/c.jwt")),
             ("anonymous TLS", SERVER, Some("/s.seed"), Some("/s.jwt")),

@@ -60,7 +60,8 @@ fn a_full_disk_refuses_what_is_new_and_delivers_what_it_has() {
         Ok(disk) => disk,
         Err(why) => return skipped("a_full_disk_refuses_what_is_new_and_delivers_what_it_has", &why),
     };
-    let spool = Spool::open(&lab.spool_path("n1"), Limits { max_messages: 1_000_000, ..Limits::default() }).expect("a spool");
+    let spool =
+        Spool::open(&lab.spool_path("n1"), Limits { max_messages: 1_000_000, ..Limits::default() }).expect("a spool");
     run(async {
         let streams = lab.streams().await;
         let mut sent = Vec::new();
@@ -94,7 +95,8 @@ struct Disk(PathBuf);
 impl Disk {
     fn mount(path: &Path) -> Result<Self, String> {
         std::fs::create_dir_all(path).map_err(|error| error.to_string())?;
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=400k,mode=0700", "tmpfs"]).arg(path).output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=400k,mode=0700", "tmpfs"]).arg(path).output();
         let mounted = mounted.map_err(|error| format!("mount: {error}"))?;
         if mounted.status.success() {
             return Ok(Self(path.to_owned()));
