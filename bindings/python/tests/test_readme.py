@@ -17,8 +17,12 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
 ALL = ["n1.demo.example.net", "n2.demo.example.net"]
 
 
+FRONT_PAGE = README.parent.parent.parent / "README.md"
+(ALL_AT_ONCE,) = re.findall(r"```python\n(.*?)```", FRONT_PAGE.read_text(), re.S)
+
+
 def example(words):
-    (found,) = [text for text in EXAMPLES if words in text]
+    (found,) = [text for text in [*EXAMPLES, ALL_AT_ONCE] if words in text]
     return found
 
 
@@ -39,7 +43,7 @@ def run(network, words, *arguments, around=()):
 
 def test_examples_are_short():
     assert len(EXAMPLES) == 4
-    for text in EXAMPLES:
+    for text in [*EXAMPLES, ALL_AT_ONCE]:
         assert len([line for line in text.splitlines() if line.strip()]) <= 10
 
 
@@ -51,11 +55,22 @@ def at_home(network):
     return ["unshare", *user, "--mount", "sh", "-c", script, "sh"]
 
 
-def test_submit(network):
+def home(network):
     around = at_home(network)
     if not shutil.which("unshare") or subprocess.run([*around, "true"], capture_output=True).returncode:
         pytest.skip("needs a mount namespace, to have a socket at /run/choria/submit.sock")
-    identifier = run(network, "choria.submit(", around=around).strip()
+    return around
+
+
+def test_all_at_once(network):
+    identifier, identity, *replies = run(network, "import sys, choria", network.server_token, around=home(network)).splitlines()
+    uuid.UUID(identifier)
+    assert identity == ALL[0]
+    assert sorted(reply.split()[0] for reply in replies) == ALL
+
+
+def test_submit(network):
+    identifier = run(network, "local.jobs.backup", around=home(network)).strip()
     uuid.UUID(identifier)
     with choria.Client(network.client_config) as client:
         with client.consumer(network.stream, filter="choria.submission.in.local.jobs.backup") as consumer:

@@ -6,15 +6,17 @@ require_relative "helper"
 class ReadmeTest < Minitest::Test
   README = File.read(File.expand_path("../README.md", __dir__))
   EXAMPLES = README.scan(/^```ruby\n# (\S+)\n(.*?)^```$/m).to_h
+  FRONT_PAGE = File.read(File.expand_path("../../../README.md", __dir__))
+  ALL_AT_ONCE = FRONT_PAGE[/^```ruby\n(.*?)^```$/m, 1]
   MOST_LINES = 10
 
   # Runs an example with the environment of the network's client. Gives output, errors and whether it succeeded.
-  def run_example(name, *arguments)
+  def run_example(name, *arguments, around: [])
     network[:client_config]
     Dir.mktmpdir do |folder|
       path = File.join(folder, name)
-      File.write(path, EXAMPLES.fetch(name))
-      output, errors, status = Open3.capture3(RbConfig.ruby, "-w", "-I", LIB, path, *arguments)
+      File.write(path, EXAMPLES.fetch(name) { ALL_AT_ONCE })
+      output, errors, status = Open3.capture3(*around, RbConfig.ruby, "-w", "-I", LIB, path, *arguments)
       [output, errors, status.success?]
     end
   end
@@ -22,7 +24,7 @@ class ReadmeTest < Minitest::Test
   def test_there_are_no_others_and_they_are_short
     assert_equal %w[submit.rb verify.rb ping.rb], EXAMPLES.keys
     assert_equal EXAMPLES.length, README.scan("```ruby").length
-    EXAMPLES.each { |name, text| assert_operator text.lines.reject { |line| line.strip.empty? }.length, :<=, MOST_LINES, name }
+    { **EXAMPLES, "all.rb" => ALL_AT_ONCE }.each { |name, text| assert_operator text.lines.reject { |line| line.strip.empty? }.length, :<=, MOST_LINES, name }
   end
 
   def test_submit
@@ -62,6 +64,19 @@ class ReadmeTest < Minitest::Test
       assert_equal ["", false], [output, good]
       assert_match(/\A#{code}: .+\n\z/, errors)
     end
+  end
+
+  # The front page's, with the socket of the submission service at /run/choria.
+  def test_all_at_once
+    script = "mount -t tmpfs none /run && mkdir /run/choria && mount --bind #{File.dirname(network[:socket])} /run/choria && exec \"$@\""
+    around = ["unshare", *("--map-root-user" unless Process.euid.zero?), "--mount", "sh", "-c", script, "sh"]
+    skip "needs a mount namespace, to have a socket at /run/choria/submit.sock" unless system(*around, "true", %i[out err] => File::NULL)
+    output, errors, good = run_example("all.rb", network[:server_token], around: around)
+    assert good, errors
+    id, identity, *replies = output.lines(chomp: true)
+    assert_match(/\A\h{8}-\h{4}-4\h{3}-[89ab]\h{3}-\h{12}\z/, id)
+    assert_equal network[:identities].first, identity
+    assert_equal network[:identities], replies.map { |line| line[/\A\S+/] }.sort
   end
 
   def test_ping
