@@ -86,6 +86,9 @@ impl daemon::metrics::Exporter for Exporter {
 
 /// `choria_submission_*`.
 async fn submission(counts: &Arc<delivery::Counts>, identity: &str, scrape: &mut Scrape) {
+    if counts.standing() == Standing::NoSpool {
+        return;
+    }
     for count in Count::ALL {
         let name = format!("choria_submission_{}", count.as_str());
         scrape.counter(&name, help(count), &[("identity", identity)], counts.value(count));

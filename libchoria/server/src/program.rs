@@ -50,6 +50,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
+/// The configuration of the server of this machine.
+const CONFIG_FILE: &str = "/etc/choria/server.conf";
 const NAME: &str = "choria-server";
 
 /// A server about to start.
@@ -181,7 +183,7 @@ fn parts(
     as_what: Role,
     now: SystemTime,
 ) -> anyhow::Result<(Parts, Option<Reloader>)> {
-    let config_file = settings.config.config_file().unwrap_or(Path::new("/etc/choria/server.conf")).to_owned();
+    let config_file = settings.config.config_file().unwrap_or(Path::new(CONFIG_FILE)).to_owned();
     let program = std::env::current_exe().ok();
     let setup = |provisioning, token| ProvisionSetup {
         provisioning,
@@ -216,6 +218,10 @@ fn parts(
             };
             if let Some(token) = token {
                 parts = parts.with_provisioning(settings, setup(false, token), StdRng::from_entropy())?;
+            }
+            // This machine's own spool is for this machine's own server alone, not for one that somebody tries out.
+            if parts.delivery.is_none() && !settings.services_only && config_file == Path::new(CONFIG_FILE) {
+                parts.delivery = Some(Delivery::from_default_spool(&settings.config)?);
             }
             Ok((parts, Some(Reloader::new(config_file.clone(), arguments.clone(), *inputs))))
         }

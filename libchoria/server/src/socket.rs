@@ -199,6 +199,7 @@ async fn submission(counts: &Arc<delivery::Counts>) -> Value {
     let mut text = Map::new();
     let (delivering, why) = match counts.standing() {
         Standing::Waiting => (false, Some("there was no connection yet".to_owned())),
+        Standing::NoSpool => (false, Some("nothing was submitted yet, so there is no spool".to_owned())),
         Standing::Delivering => (true, None),
         Standing::Hindered(why) => (false, Some(why)),
     };

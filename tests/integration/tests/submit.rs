@@ -346,7 +346,8 @@ fn clients_do_not_notice_restarts() {
     let starts = std::fs::read_to_string(place.path("log")).expect("a log").matches("starting with").count();
     assert!(starts > 3, "only {starts} starts: this tests nothing");
     let mut ids = ids;
-    (ids.sort_unstable(), stored.sort_unstable());
+    ids.sort_unstable();
+    stored.sort_unstable();
     assert_eq!(ids, stored);
 }
 

@@ -11,7 +11,7 @@ use super::status::{Counters, Status};
 use crate::varlink::ConnectError;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
-use submission::{Account, Draft, Message, MessageId, Settings, Spool, SpoolError};
+use submission::{Account, DEFAULT_SPOOL, Draft, Message, MessageId, Settings, Spool, SpoolError};
 
 /// Hands in one message. It is on the disk when this returns its id.
 ///
@@ -83,6 +83,13 @@ struct Direct<'a> {
 impl<'a> Direct<'a> {
     fn open(settings: &'a Settings, absent: &ConnectError) -> Result<Self, SubmitError> {
         let path = &settings.spool;
+        // Made by the service, so that a server looks after it.
+        if path == Path::new(DEFAULT_SPOOL) && !path.is_dir() {
+            return Err(SubmitError::NoSocket(format!(
+                "spool is not configured: {absent}; start the service with systemctl enable --now choria-submit.socket, or set \
+                 plugin.choria.submission.spool"
+            )));
+        }
         let spool = match Spool::open(path, settings.limits) {
             Ok(spool) => spool,
             Err(SpoolError::Denied { .. } | SpoolError::Unsafe { .. }) if !nix::unistd::geteuid().is_root() => {

@@ -42,6 +42,8 @@ pub enum Standing {
     /// There was no connection yet.
     #[default]
     Waiting,
+    /// Nobody made the default spool yet.
+    NoSpool,
     /// It delivers what comes.
     Delivering,
     /// Another program delivers this spool, or the spool cannot be used; the text says which.

@@ -38,12 +38,14 @@ mod watch;
 pub use counts::{Count, Counts, Standing};
 pub use signing::SigningFiles;
 
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{DEFAULT_SPOOL, Settings, SettingsError};
 use crate::spool::{Claim, InUse, Spool, SpoolError};
 use crate::words::Priority;
+use config::keys;
 use names::Collective;
 use network::Connection;
 use queue::Queue;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -80,6 +82,8 @@ struct Shared<'a> {
 
 /// How often a spool is tried again that another program delivers, or that cannot be used.
 const AGAIN: Duration = Duration::from_secs(10);
+/// How often it is looked whether there is a default spool by now.
+const UNMADE: Duration = Duration::from_secs(60);
 /// How often queues are looked at when the kernel tells nothing.
 const POLL: Duration = Duration::from_secs(5);
 
@@ -90,14 +94,26 @@ impl Delivery {
         Self { settings, collective, signing, counts, at_work: None }
     }
 
-    /// What delivery of the configured spool is made of; `None` without a spool.
+    /// What delivery of the configured spool is made of; `None` where none is configured.
     ///
     /// # Errors
     /// A setting that cannot be used.
     pub fn from_settings(config: &config::Settings) -> Result<Option<Self>, SettingsError> {
+        config.get(keys::SUBMISSION_SPOOL).map(|spool| Self::of_spool(config, spool)).transpose()
+    }
+
+    /// The same with [`DEFAULT_SPOOL`], which `choria-submit` makes where none is configured; it may do so at any time.
+    ///
+    /// # Errors
+    /// A setting that cannot be used.
+    pub fn from_default_spool(config: &config::Settings) -> Result<Self, SettingsError> {
+        Self::of_spool(config, PathBuf::from(DEFAULT_SPOOL))
+    }
+
+    fn of_spool(config: &config::Settings, spool: PathBuf) -> Result<Self, SettingsError> {
+        let settings = Settings::with_spool(config, spool)?;
         let signing = SigningFiles::from_settings(config);
-        let new = |settings| Self::new(settings, config.main_collective().clone(), signing, Arc::default());
-        Ok(Settings::from_settings(config)?.map(new))
+        Ok(Self::new(settings, config.main_collective().clone(), signing, Arc::default()))
     }
 
     /// What it comes to.
@@ -137,6 +153,13 @@ impl Delivery {
         loop {
             if let Some(at_work) = &self.at_work {
                 return Some(Arc::clone(&at_work.spool));
+            }
+            if self.settings.spool == Path::new(DEFAULT_SPOOL) && !self.settings.spool.is_dir() {
+                self.counts.stand(Standing::NoSpool);
+                tokio::select! {
+                    () = stop.cancelled() => return None,
+                    () = tokio::time::sleep(UNMADE) => continue,
+                }
             }
             let (path, limits) = (self.settings.spool.clone(), self.settings.limits);
             let opened = tokio::task::spawn_blocking(move || -> Result<AtWork, InUse> {

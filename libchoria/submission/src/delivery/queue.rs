@@ -253,7 +253,7 @@ impl<'a> Queue<'a> {
             NotStored::Denied(_) => {
                 self.shared.counts.add(Count::Denied, 1);
                 self.complain(&format!(
-                    "{why}: the token of this server lacks the permission `submission` (choria jwt server --submission, or                      the provisioner's server claims); messages wait in the spool and are tried again each minute"
+                    "{why}: the token of this server lacks the permission `submission` (choria jwt server --submission, or the provisioner's server claims); messages wait in the spool and are tried again each minute"
                 ));
                 self.put_back(vec![entry]);
                 return Ok(Next::Pause(DENIED_PAUSE));

@@ -98,6 +98,7 @@ impl World {
             read_only: false,
             enforce_expiry: false,
             certificates_on_issuer_network: false,
+            renamed: None,
         }
     }
 
