@@ -5,6 +5,7 @@ The demonstration and the benchmarks stand on it.
 import json
 import os
 import pathlib
+import random
 import secrets
 import shutil
 import signal
@@ -215,6 +216,12 @@ class Network:
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """One that is free now, and not of those that the system gives to outgoing connections, which could take it before it is used."""
+    while True:
+        port = random.randrange(10_000, 32_768)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("0.0.0.0", port))
+                return port
+            except OSError:
+                continue

@@ -20,6 +20,7 @@ pub use process::{Output, Process};
 pub use proxy::Proxy;
 pub use skip::{faketime, skipped};
 
+use rand::Rng;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -234,9 +235,13 @@ pub fn programs() -> PathBuf {
     folder.to_owned()
 }
 
-/// A TCP port on 127.0.0.1 that was free a moment ago.
+/// A TCP port that was free a moment ago, on 127.0.0.1 and everywhere else. It is not one of those that the system gives to
+/// outgoing connections, of which any could take it before it is used.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port on 127.0.0.1");
-    listener.local_addr().expect("a bound socket has an address").port()
+    let ports = std::iter::repeat_with(|| rand::thread_rng().gen_range(FREE_PORTS));
+    ports.take(1000).find(|port| TcpListener::bind(("0.0.0.0", *port)).is_ok()).expect("a free port below 32768")
 }
+
+/// Below the usual `ip_local_port_range`, above those of services.
+const FREE_PORTS: std::ops::Range<u16> = 10_000..32_768;
