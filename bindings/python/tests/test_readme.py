@@ -22,7 +22,9 @@ FRONT_PAGE = README.parent.parent.parent / "README.md"
 
 
 def example(words):
-    (found,) = [text for text in [*EXAMPLES, ALL_AT_ONCE] if words in text]
+    if words == "the front page":
+        return ALL_AT_ONCE
+    (found,) = [text for text in EXAMPLES if words in text]
     return found
 
 
@@ -63,7 +65,7 @@ def home(network):
 
 
 def test_all_at_once(network):
-    identifier, identity, *replies = run(network, "import sys, choria", network.server_token, around=home(network)).splitlines()
+    identifier, identity, *replies = run(network, "the front page", network.server_token, around=home(network)).splitlines()
     uuid.UUID(identifier)
     assert identity == ALL[0]
     assert sorted(reply.split()[0] for reply in replies) == ALL

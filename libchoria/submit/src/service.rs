@@ -137,7 +137,8 @@ impl Service {
                 let summary = tokio::task::spawn_blocking(move || shelf.summary()).await;
                 let failed = |reason: &dyn std::fmt::Display| Failure::because("SpoolFailed", reason);
                 let summary = summary.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-                let good_for = began.elapsed() * STATUS_SHARE;
+                let took = began.elapsed();
+                let good_for = if took < CHEAP { Duration::ZERO } else { took * STATUS_SHARE };
                 *counted = Some(Counted { summary, until: Instant::now() + good_for });
                 summary
             }
@@ -198,6 +199,8 @@ impl local::varlink::Service for Service {
 
 /// Counts of the spool are told again for this many times what counting took: a twentieth of one processor at most.
 const STATUS_SHARE: u32 = 20;
+/// Counting that takes less is done each time it is asked for.
+const CHEAP: Duration = Duration::from_millis(20);
 
 /// How long the start waits for the spool: a disk that hangs is told to each caller, not to the service manager.
 const LOOK: Duration = Duration::from_secs(10);

@@ -37,14 +37,21 @@ module Choria
     # Asks the library until it has something, which goes to the block and is what the block makes of it. nil at the end.
     def fetch(timeout, &block)
       deadline = timeout && (Process.clock_gettime(Process::CLOCK_MONOTONIC) + timeout)
+      waited = false
       loop do
         result, value = poll(&block)
         case result
         when Library::OK then return value
         when Library::RESULTS[:END] then return
-        else wait(deadline, timeout)
+        else
+          waited = true
+          wait(deadline, timeout)
         end
       end
+    rescue ClosedError
+      raise unless waited
+
+      raise closed_meanwhile
     end
 
     # One question that does not wait; its answer is not lost to Timeout or Thread#raise.
@@ -70,7 +77,11 @@ module Choria
     rescue IOError
       raise unless closed?
 
-      raise Error.for(Library::RESULTS[:CANCELLED], "closed while a thread waited for it")
+      raise closed_meanwhile
+    end
+
+    def closed_meanwhile
+      Error.for(Library::RESULTS[:CANCELLED], "closed while a thread waited for it")
     end
 
     # A duplicate of the descriptor, which lives on its own: the number cannot come to mean another file.
