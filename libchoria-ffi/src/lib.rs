@@ -14,7 +14,7 @@
 //! | `handle`, `text` | pointers in and out |
 //!
 //! This is the only crate with `unsafe`, and only where a pointer crosses the boundary. What a pointer must be is said once,
-//! at the top of the header; every function goes through [`boundary`] or its sisters.
+//! at the top of the header; every function goes through `boundary` or its sisters.
 
 #![allow(non_camel_case_types, reason = "these are the names of the C interface")]
 #![allow(
