@@ -87,9 +87,10 @@ fn what_was_acknowledged_arrives_once_and_in_order_whoever_is_killed() {
         );
         let left = || (0..5).map(|priority| waiting(&spool, priority)).sum::<u64>();
         // A backlog takes its time on a busy machine; that nothing moves any more is the failure.
-        while left() > 0 {
-            let before = left();
+        let mut before = left();
+        while before > 0 {
             until("the spool gets emptier", &server, || left() < before);
+            before = left();
         }
         drop(service);
         let streams = lab.streams().await;
