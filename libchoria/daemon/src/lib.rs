@@ -21,6 +21,7 @@
 //! | `context` | [`Context`], what the work may ask for |
 //! | `exit` | [`Exit`] and the exit codes |
 //! | `notify`, `watchdog` | systemd's notifications, and signs of life |
+//! | `store` | [`Context::keep`]: descriptors that outlive a restart |
 //! | [`logging`] | journal, standard error or JSON file |
 //! | `redact` | [`redact_tokens`], for text of others that is passed on to the log |
 //! | [`metrics`] | the statistics endpoint: Prometheus metrics over HTTP |
@@ -37,6 +38,7 @@ mod notify;
 mod pid_file;
 mod redact;
 mod run;
+mod store;
 mod watchdog;
 
 pub use context::{Context, Reloads};
