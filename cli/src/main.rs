@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 /// Choria: fleet orchestration over NATS.
 #[derive(Debug, Parser)]
-#[command(name = "choria", version, about, disable_help_subcommand = false, max_term_width = 100)]
+#[command(name = config::build::NAME, version, about, disable_help_subcommand = false, max_term_width = 100)]
 struct Arguments {
     #[command(flatten)]
     global: Global,

@@ -207,12 +207,10 @@ fn too_many(count: usize) -> Failure {
 /// Most drafts of one call; all their payloads are held in memory at once.
 const MOST_DRAFTS: usize = 65_536;
 
-/// The configuration of the server when nobody names one.
-const SERVER_CONFIG: &str = "/etc/choria/server.conf";
-
 fn settings(file: Option<&str>) -> Result<Settings, Failure> {
     let environment = SystemEnvironment;
-    let inputs = match config::load(Path::new(file.unwrap_or(SERVER_CONFIG)), Kind::Server, &environment) {
+    let inputs = match config::load(Path::new(file.unwrap_or(config::build::SERVER_CONFIG)), Kind::Server, &environment)
+    {
         Ok(inputs) => inputs,
         Err(error) if file.is_none() && is_out_of_reach(&error) => Inputs::empty(None, Kind::Server, &environment),
         Err(error) => return Err(error.into()),

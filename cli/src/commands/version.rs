@@ -1,6 +1,7 @@
 //! `choria --version`, answered before the command line is described: monitoring and packaging ask for nothing else, and
 //! often.
 
+use config::build;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ pub(crate) fn is_meant(mut words: impl Iterator<Item = OsString>) -> bool {
 
 /// Prints the version as the parser of the command line would.
 pub(crate) fn print() -> ExitCode {
-    let written = writeln!(io::stdout(), "choria {}", env!("CARGO_PKG_VERSION"));
+    let written = writeln!(io::stdout(), "{} {}", build::NAME, build::VERSION);
     super::finish(written.map(|()| ExitCode::SUCCESS).map_err(Into::into))
 }
 

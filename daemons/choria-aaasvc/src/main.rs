@@ -1,12 +1,13 @@
 //! `choria-aaasvc`: arguments in, exit code out; the work is in the library of the role.
 
 use clap::{Parser, Subcommand};
+use config::build;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The Choria AAA Service: logs people in and signs their requests
 #[derive(Debug, Parser)]
-#[command(name = "choria-aaasvc", version)]
+#[command(name = build::AAASVC, version)]
 struct Args {
     #[command(subcommand)]
     command: Command,
@@ -17,7 +18,7 @@ enum Command {
     /// Runs the service
     Run {
         /// Configuration file
-        #[arg(long, value_name = "FILE", default_value = "/etc/choria/aaasvc.json")]
+        #[arg(long, value_name = "FILE", default_value = build::AAASVC_CONFIG)]
         config: PathBuf,
         /// Write the process number to this file while running
         #[arg(long, value_name = "FILE")]

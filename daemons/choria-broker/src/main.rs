@@ -1,15 +1,16 @@
 //! `choria-broker`: arguments in, exit code out; the work is in the library of the role.
 
 use clap::Parser;
+use config::build;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Runs the Choria Broker over nats-server, which must be installed
 #[derive(Debug, Parser)]
-#[command(name = "choria-broker", version)]
+#[command(name = build::BROKER, version)]
 struct Args {
     /// Configuration file
-    #[arg(long, value_name = "FILE", default_value = "/etc/choria/broker.conf")]
+    #[arg(long, value_name = "FILE", default_value = build::BROKER_CONFIG)]
     config: PathBuf,
     /// Write the process number to this file while running
     #[arg(long, value_name = "FILE")]

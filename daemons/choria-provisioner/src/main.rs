@@ -1,18 +1,19 @@
 //! `choria-provisioner`: arguments in, exit code out; the work is in the library of the role.
 
 use clap::{Parser, ValueEnum};
+use config::build;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Runs the Choria Provisioner: gives servers without configuration theirs, as the site's helper decides
 #[derive(Debug, Parser)]
-#[command(name = "choria-provisioner", version)]
+#[command(name = build::PROVISIONER, version)]
 struct Args {
     /// Run the provisioner; the only command, and the default
     #[arg(value_enum, value_name = "COMMAND")]
     command: Option<Command>,
     /// Configuration file of the provisioner, YAML or JSON
-    #[arg(long, value_name = "FILE", default_value = "/etc/choria-provisioner/choria-provisioner.yaml")]
+    #[arg(long, value_name = "FILE", default_value = build::PROVISIONER_CONFIG)]
     config: PathBuf,
     /// Choria configuration file; searched for as the choria command does unless given
     #[arg(long, value_name = "FILE")]

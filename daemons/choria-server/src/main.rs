@@ -1,15 +1,16 @@
 //! `choria-server`: arguments in, exit code out; the work is in the library of the role.
 
 use clap::Parser;
+use config::build;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Runs the Choria Server: stays connected to the Choria Broker and answers requests to this node
 #[derive(Debug, Parser)]
-#[command(name = "choria-server", version)]
+#[command(name = build::SERVER, version)]
 struct Args {
     /// Configuration file
-    #[arg(long, value_name = "FILE", default_value = "/etc/choria/server.conf")]
+    #[arg(long, value_name = "FILE", default_value = build::SERVER_CONFIG)]
     config: PathBuf,
     /// Write the process number to this file while running
     #[arg(long, value_name = "FILE")]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// The Choria Submission service: takes messages from local programs into the spool
 #[derive(Debug, Parser)]
-#[command(name = "choria-submit", version)]
+#[command(name = config::build::SUBMIT, version)]
 struct Args {
     /// The server's configuration file; without it /etc/choria/server.conf if it exists
     #[arg(long, value_name = "FILE")]

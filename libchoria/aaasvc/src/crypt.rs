@@ -24,7 +24,7 @@ pub fn crypt() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => daemon::fail("choria-aaasvc", &error),
+        Err(error) => daemon::fail(config::build::AAASVC, &error),
     }
 }
 
@@ -94,7 +94,7 @@ impl Silence {
 impl Drop for Silence {
     fn drop(&mut self) {
         if let Err(error) = tcsetattr(std::io::stdin(), SetArg::TCSAFLUSH, &self.0) {
-            eprintln!("choria-aaasvc: the terminal stays silent, type 'stty echo': {error}");
+            eprintln!("{}: the terminal stays silent, type 'stty echo': {error}", config::build::AAASVC);
         }
     }
 }

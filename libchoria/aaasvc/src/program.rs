@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-const NAME: &str = "choria-aaasvc";
+const NAME: &str = config::build::AAASVC;
 
 /// What was read before the log starts.
 struct Prepared {

@@ -34,7 +34,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-const NAME: &str = "choria-broker";
+const NAME: &str = config::build::BROKER;
 
 /// Everything that can fail before the log starts.
 fn prepare(arguments: &Arguments) -> anyhow::Result<(config::Settings, Options)> {

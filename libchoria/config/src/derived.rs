@@ -1,5 +1,6 @@
 //! What follows from several keys together: names, collectives, files beside the configuration (spec 04b §1.5).
 
+use crate::build;
 use crate::inputs::{Place, Protection};
 use crate::key::{Key, Text, TypedKey};
 use crate::keys;
@@ -96,7 +97,10 @@ fn collectives(values: &dyn Values) -> Result<Collectives, Problem> {
     let is_given = values.is_given(keys::COLLECTIVES.name());
     let texts = get(values, keys::COLLECTIVES);
     let is_choria = get(values, keys::SECURITY_PROVIDER) == Some("choria");
-    let unset = [if is_choria { "choria" } else { "mcollective" }.to_owned()];
+    let unset: Vec<String> = match build::COLLECTIVES {
+        "mcollective" if is_choria => vec!["choria".to_owned()],
+        _ => build::collectives().map(str::to_owned).collect(),
+    };
     let texts = if is_given && !texts.is_empty() { texts } else { &unset };
     let all: Result<Arc<[Collective]>, Problem> =
         texts.iter().map(|text| parse(keys::COLLECTIVES.name(), text)).collect();

@@ -1,5 +1,6 @@
 //! The second room: what all files and the environment say together, with its place, nothing judged.
 
+use crate::build;
 use crate::environment::{Environment, identity};
 use crate::keys;
 use crate::problems::Warning;
@@ -214,17 +215,17 @@ impl Inputs {
             self.set(keys::SECURITY_CLIENT_ANON_TLS.name(), "true");
         }
         self.protection = Protection {
-            tls: !without_tls && !unsigned,
+            tls: build::TLS && !without_tls && !unsigned,
             verify_tls: !anonymous,
-            validate_security: !anonymous && !unsigned,
-            signed_messages: !unsigned,
+            validate_security: build::SECURE && !anonymous && !unsigned,
+            signed_messages: build::SECURE && !unsigned,
         };
     }
 }
 
 impl Default for Protection {
     fn default() -> Self {
-        Self { tls: true, verify_tls: true, validate_security: true, signed_messages: true }
+        Self { tls: build::TLS, verify_tls: true, validate_security: build::SECURE, signed_messages: build::SECURE }
     }
 }
 

@@ -10,6 +10,8 @@
 //! Everything but [`SystemEnvironment`] is a function over values: tests and embedding programs hand in a
 //! [`FixedEnvironment`]. The facts are in spec 04b; where ours is kinder or stricter than them, the item says so.
 
+mod brand;
+pub mod build;
 mod check;
 mod credentials;
 mod derived;
@@ -30,6 +32,7 @@ mod spelling;
 mod text;
 mod value;
 
+pub use brand::{branded, branded_page};
 pub use duration::{InvalidDuration, parse_duration};
 pub use environment::{Environment, FixedEnvironment, SystemEnvironment};
 pub use inputs::{Inputs, Kind, Place, Protection};

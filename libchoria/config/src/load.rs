@@ -1,5 +1,6 @@
 //! The edge: finds and reads the files and hands their texts on.
 
+use crate::build;
 use crate::environment::Environment;
 use crate::inputs::{Given, Inputs, Kind, Place};
 use crate::problems::{LoadError, Warning};
@@ -38,12 +39,13 @@ pub fn load(main: &Path, kind: Kind, environment: &dyn Environment) -> Result<In
 
 /// The configuration file of client commands that are given none (spec 04 §3.1): the first that exists of
 /// `~/.choriarc`, `~/.mcollective`, `/etc/choria/client.conf` and `/usr/local/etc/choria/client.conf`, else
-/// `/etc/puppetlabs/mcollective/client.cfg`, whether it exists or not.
+/// `/etc/puppetlabs/mcollective/client.cfg`, whether it exists or not. In a custom build the organisation's names stand for
+/// `choria`.
 #[must_use]
 pub fn find_client_config(environment: &dyn Environment) -> PathBuf {
     let home = environment.home();
-    let in_home = home.iter().flat_map(|home| [home.join(".choriarc"), home.join(".mcollective")]);
-    let system = ["/etc/choria/client.conf", "/usr/local/etc/choria/client.conf"].map(PathBuf::from);
+    let in_home = home.iter().flat_map(|home| [home.join(build::USER_CONFIG), home.join(".mcollective")]);
+    let system = [build::CLIENT_CONFIG, build::LOCAL_CLIENT_CONFIG].map(PathBuf::from);
     let existing = in_home.chain(system).find(|path| environment.is_file(path));
     existing.unwrap_or_else(|| PathBuf::from(LAST_RESORT))
 }

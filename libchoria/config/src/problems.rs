@@ -1,5 +1,6 @@
 //! What can be wrong with a configuration: files that cannot be read, values that cannot be used, things worth a word.
 
+use crate::build;
 use crate::inputs::Place;
 use std::borrow::Cow;
 use std::fmt;
@@ -20,7 +21,9 @@ pub enum LoadError {
     },
     /// A client was given no file and none of those it looks for exists.
     #[error(
-        "no client configuration was found: create ~/.choriarc or /etc/choria/client.conf, or name a file with --config"
+        "no client configuration was found: create ~/{} or {}, or name a file with --config",
+        build::USER_CONFIG,
+        build::CLIENT_CONFIG
     )]
     NoClientFile,
     /// A file or directory exists but cannot be read.

@@ -11,7 +11,7 @@ pub const INTERFACE: Interface =
     Interface { name: "io.choria.Server", text: include_str!("../interfaces/io.choria.Server.varlink") };
 
 /// Where the server listens.
-pub const SOCKET: &str = "/run/choria/server.sock";
+pub const SOCKET: &str = config::build::SERVER_SOCKET;
 
 /// The answer to `Ping`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

@@ -39,7 +39,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-const NAME: &str = "choria-provisioner";
+const NAME: &str = config::build::PROVISIONER;
 
 /// Everything that can fail before the log starts; both files are judged, so that all problems are told at once.
 fn prepare(arguments: &Arguments) -> anyhow::Result<(Settings, config::Settings, Options)> {

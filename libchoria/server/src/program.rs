@@ -51,8 +51,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// The configuration of the server of this machine.
-const CONFIG_FILE: &str = "/etc/choria/server.conf";
-const NAME: &str = "choria-server";
+const CONFIG_FILE: &str = config::build::SERVER_CONFIG;
+const NAME: &str = config::build::SERVER;
 
 /// A server about to start.
 struct Start {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// The spool that `choria-submit` makes when none is configured.
-pub const DEFAULT_SPOOL: &str = "/var/spool/choria/submission";
+pub const DEFAULT_SPOOL: &str = config::build::SUBMISSION_SPOOL;
 
 /// The settings of submission.
 #[derive(Clone, Debug)]
@@ -70,7 +70,8 @@ impl Settings {
         let owner = std::fs::metadata(&spool).map(|metadata| metadata.uid());
         // A spool that is still to be made has no owner to trust.
         let rules = if let Ok(owner) = owner { rules.with_owner(owner) } else { rules };
-        let socket = settings.get(keys::SUBMISSION_SOCKET).unwrap_or_else(|| PathBuf::from("/run/choria/submit.sock"));
+        let socket =
+            settings.get(keys::SUBMISSION_SOCKET).unwrap_or_else(|| PathBuf::from(config::build::SUBMIT_SOCKET));
         for (key, path) in [(keys::SUBMISSION_SPOOL.name(), &spool), (keys::SUBMISSION_SOCKET.name(), &socket)] {
             if !path.is_absolute() {
                 return Err(SettingsError::Relative { key, path: path.clone() });

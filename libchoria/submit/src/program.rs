@@ -40,7 +40,7 @@ pub fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-const NAME: &str = "choria-submit";
+const NAME: &str = config::build::SUBMIT;
 
 struct Prepared {
     arguments: Arguments,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use submission::DEFAULT_SPOOL;
 
 /// The configuration that is read when it is there.
-pub(crate) const DEFAULT_CONFIG: &str = "/etc/choria/server.conf";
+pub(crate) const DEFAULT_CONFIG: &str = config::build::SERVER_CONFIG;
 
 /// The settings of this service.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 use super::Role;
 use super::report::Report;
+use config::build;
 use config::{Environment, Kind, LoadError, Settings, keys};
 use std::path::{Path, PathBuf};
 use tokens::Purpose;
@@ -13,8 +14,8 @@ pub(super) const CHECK: &str = "configuration";
 pub(super) fn file(named: Option<&Path>, role: Option<Role>, environment: &dyn Environment) -> PathBuf {
     match (named, role) {
         (Some(file), _) => file.to_owned(),
-        (None, Some(Role::Server)) => PathBuf::from("/etc/choria/server.conf"),
-        (None, Some(Role::Broker)) => PathBuf::from("/etc/choria/broker.conf"),
+        (None, Some(Role::Server)) => PathBuf::from(build::SERVER_CONFIG),
+        (None, Some(Role::Broker)) => PathBuf::from(build::BROKER_CONFIG),
         (None, Some(Role::Client) | None) => config::find_client_config(environment),
     }
 }

@@ -129,9 +129,9 @@ async fn examine(report: &mut Report, settings: &Settings, role: Role) {
             policies::examine(report, &settings);
             submission::examine(report, &settings, own.as_ref().map(|own| &own.claims), now);
             server::status(report, &settings, now);
-            server::unit(report, "choria-server").await;
+            server::unit(report, config::build::SERVER).await;
         }
-        Role::Broker => server::unit(report, "choria-broker").await,
+        Role::Broker => server::unit(report, config::build::BROKER).await,
     }
 }
 

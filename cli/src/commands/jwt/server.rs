@@ -21,7 +21,7 @@ pub(super) struct Server {
     /// File with the private key that signs the token: an ed25519 seed or an RSA key as PEM
     signing_key: PathBuf,
     /// Let the server join a collective; repeatable
-    #[arg(long, value_name = "COLLECTIVE", default_value = "mcollective")]
+    #[arg(long, value_name = "COLLECTIVE", default_value = config::build::COLLECTIVES, value_delimiter = ',')]
     collectives: Vec<Collective>,
     /// The organization of the server
     #[arg(long, default_value = tokens::DEFAULT_ORGANIZATION)]

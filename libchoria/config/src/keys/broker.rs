@@ -50,7 +50,7 @@ keys! {
     NETWORK_MAX_CONNECTIONS: Integer = key("plugin.choria.network.max_connections",
         "Most connections that the broker has at a time, its own four included; more are turned away and come back \
          later.")
-        .default("50000").rule(Rule::Between(10, 50_000)).own();
+        .default(crate::build::MOST_CLIENTS_TEXT).rule(Rule::Between(10, crate::build::MOST_CLIENTS as i64)).own();
 
     NETWORK_TLS_FRONT: Boolean = key("plugin.choria.network.tls_front",
         "Whether the broker itself encrypts the client port and hands connections to nats-server on a loopback port. \

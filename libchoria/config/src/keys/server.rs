@@ -54,7 +54,7 @@ keys! {
 
     SUBMISSION_SOCKET: PathText = key("plugin.choria.submission.socket",
         "Socket of the service that takes submitted messages.")
-        .default("/run/choria/submit.sock").own();
+        .default(crate::build::SUBMIT_SOCKET).own();
 
     LOCAL_SOCKET: PathText = key("plugin.choria.local_socket",
         "Socket on which the server answers local tools, `/run/choria/server.sock` for example. Unset: only a socket that \

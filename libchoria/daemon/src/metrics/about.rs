@@ -1,6 +1,7 @@
 //! What a program says about itself: the page `/choria/` and the metrics of its process.
 
 use super::scrape::Scrape;
+use config::build;
 use serde_json::json;
 use std::path::PathBuf;
 use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System};
@@ -41,20 +42,7 @@ impl Build {
     /// This workspace, of which all programs have one version.
     #[must_use]
     pub const fn this() -> Self {
-        Self {
-            version: env!("CARGO_PKG_VERSION"),
-            sha: unless_set(option_env!("CHORIA_BUILD_SHA")),
-            date: unless_set(option_env!("CHORIA_BUILD_DATE")),
-            license: env!("CARGO_PKG_LICENSE"),
-            rust: env!("CARGO_PKG_RUST_VERSION"),
-        }
-    }
-}
-
-const fn unless_set(text: Option<&'static str>) -> &'static str {
-    match text {
-        Some(text) => text,
-        None => "unknown",
+        Self { version: build::VERSION, sha: build::SHA, date: build::DATE, license: build::LICENSE, rust: build::RUST }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::helper::ServerWishes;
 use crate::settings::Signing;
+use config::build;
 use names::Identity;
 use rand::{CryptoRng, RngCore};
 use std::collections::BTreeMap;
@@ -117,8 +118,8 @@ fn collectives(wishes: &ServerWishes, configuration: &BTreeMap<String, String>) 
     let uses_tokens = configuration.get("plugin.security.provider").is_some_and(|provider| provider == "choria");
     match configured {
         Some(list) => list.split(',').map(|name| name.trim().to_owned()).collect(),
-        None if uses_tokens => vec!["choria".to_owned()],
-        None => vec!["mcollective".to_owned()],
+        None if uses_tokens && build::COLLECTIVES == "mcollective" => vec!["choria".to_owned()],
+        None => build::collectives().map(str::to_owned).collect(),
     }
 }
 

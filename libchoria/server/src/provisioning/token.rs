@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 use tokens::{Invalid, KeyError, ProvisioningClaims, read_provisioning, read_token};
 
 /// Where the token is looked for when none is beside the configuration file.
-pub const SYSTEM_TOKEN: &str = "/etc/choria/provisioning.jwt";
+pub const SYSTEM_TOKEN: &str = config::build::PROVISIONING_TOKEN_FILE;
 
 /// A `provisioning.jwt` that can be used. Nobody has verified it: that is the business of broker and provisioner, to the
 /// node it is a configuration file.

@@ -67,7 +67,7 @@ fn readable(file: &Path) -> anyhow::Result<Option<PathBuf>> {
 }
 
 /// The configuration of the server of this machine.
-pub(crate) const SERVER_CONFIG: &str = "/etc/choria/server.conf";
+pub(crate) const SERVER_CONFIG: &str = config::build::SERVER_CONFIG;
 
 /// Where the service listens unless the configuration says otherwise.
-const DEFAULT_SOCKET: &str = "/run/choria/submit.sock";
+const DEFAULT_SOCKET: &str = config::build::SUBMIT_SOCKET;
