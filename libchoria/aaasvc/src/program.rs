@@ -12,7 +12,7 @@ use agents::VERSION;
 use anyhow::Context as _;
 use daemon::logging::{Level, Logging};
 use daemon::metrics::{About, Build, Endpoint};
-use daemon::{Exit, Options, Threads};
+use daemon::{Exit, Options, Sockets, Threads};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -47,6 +47,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 const NAME: &str = config::build::AAASVC;
+/// `FileDescriptorName=` of the socket unit.
+const SOCKET: &str = "https";
 
 /// What was read before the log starts.
 struct Prepared {
@@ -58,7 +60,8 @@ struct Prepared {
 
 /// Everything that can fail before the log starts.
 fn prepare(arguments: &Arguments) -> anyhow::Result<(Prepared, Options)> {
-    let given = http::given()?;
+    let sockets = Sockets::from_environment(NAME);
+    let given = sockets.main_tcp(SOCKET)?;
     let settings = Settings::read(&arguments.config, circumstances(arguments, given.is_some()))?;
     let logging = match arguments.debug {
         true => Logging { level: Level::Debug, ..Logging::default() },
@@ -70,6 +73,7 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<(Prepared, Options)> {
         soft_shutdown: STOP_LIMIT,
         pid_file: arguments.pid_file.clone(),
         threads: Threads::Many(processors.min(MOST_THREADS)),
+        sockets: Some(sockets),
         ..Options::new(NAME)
     };
     Ok((Prepared { arguments: arguments.clone(), settings, given }, options))

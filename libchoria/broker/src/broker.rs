@@ -16,6 +16,7 @@ use crate::reload::Reloader;
 use crate::run::{Ending, Run, StartError};
 use crate::settings::{ClientCertificates, Settings};
 use crate::surroundings::Surroundings;
+use daemon::Sockets;
 use network::ServerAddress;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,6 +55,8 @@ pub(crate) struct Parts {
     pub(crate) adapters: Vec<(AdapterSettings, Arc<Counts>)>,
     /// Open from the start of the broker to its end, over all runs of nats-server.
     pub(crate) front: Option<Front>,
+    /// From the service manager.
+    pub(crate) sockets: Sockets,
     /// Where the nats-server that runs now serves its monitoring.
     pub(crate) monitoring: watch::Sender<Option<SocketAddr>>,
 }
@@ -179,6 +182,7 @@ impl Broker {
             metrics,
             adapters,
             front: None,
+            sockets: surroundings.sockets.clone(),
             monitoring,
         };
         Ok(Self(parts, policy_sender))
@@ -296,7 +300,7 @@ async fn supervise(
 ) -> Result<(), StartError> {
     if let Some(wanted) = &parts.settings.front {
         let metrics = Arc::clone(&parts.metrics);
-        parts.front = Some(Front::open(&parts.settings, wanted, &parts.certificate, metrics).await?);
+        parts.front = Some(Front::open(&parts.settings, wanted, &parts.certificate, metrics, &parts.sockets).await?);
     }
     let mut served = false;
     let mut failures = 0;

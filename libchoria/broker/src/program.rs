@@ -73,7 +73,8 @@ async fn serve(config: config::Settings, arguments: Arguments, context: daemon::
         Some((address, port)) => Some(Endpoint::bind(address, *port).await?),
         None => None,
     };
-    let broker = Broker::build(settings, &Surroundings::of_this_process(), Arc::default()).await?;
+    let surroundings = Surroundings { sockets: context.sockets().clone(), ..Surroundings::of_this_process() };
+    let broker = Broker::build(settings, &surroundings, Arc::default()).await?;
     let reloader = broker.reloader(config);
     // SIGHUP before READY is answered too: what was read then is judged once the broker serves.
     let reloads = context.reloads();

@@ -1,5 +1,6 @@
 //! What a broker needs from the machine it runs on.
 
+use daemon::Sockets;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,8 @@ pub struct Surroundings {
     pub nats_server: Option<OsString>,
     /// Directories to search for nats-server, joined by `:`.
     pub search_path: Option<OsString>,
+    /// What the service manager handed over; nothing unless that is put here.
+    pub sockets: Sockets,
 }
 
 impl Surroundings {
@@ -27,6 +30,7 @@ impl Surroundings {
             state_directory: directory("STATE_DIRECTORY"),
             nats_server: std::env::var_os("CHORIA_NATS_SERVER"),
             search_path: std::env::var_os("PATH"),
+            sockets: Sockets::default(),
         }
     }
 }

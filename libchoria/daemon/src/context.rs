@@ -2,6 +2,7 @@
 
 use crate::logging::{Level, LevelHandle};
 use crate::notify::Notifier;
+use crate::sockets::Sockets;
 use crate::watchdog::Watchdog;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ struct House {
     watchdog: Watchdog,
     reloads: watch::Sender<u64>,
     level: LevelHandle,
+    sockets: Sockets,
 }
 
 /// Requests to read the configuration anew, one for each SIGHUP; several that come while one is handled count as one.
@@ -26,13 +28,14 @@ struct House {
 pub struct Reloads(watch::Receiver<u64>);
 
 impl Context {
-    pub(crate) fn new(level: LevelHandle) -> Self {
+    pub(crate) fn new(level: LevelHandle, sockets: Sockets) -> Self {
         Self(Arc::new(House {
             stop: CancellationToken::new(),
             notifier: Notifier::from_environment(),
             watchdog: Watchdog::from_environment(),
             reloads: watch::Sender::new(0),
             level,
+            sockets,
         }))
     }
 
@@ -42,8 +45,22 @@ impl Context {
         &self.0.stop
     }
 
-    /// Tells the service manager that the daemon serves (READY=1).
+    /// The descriptors that the service manager handed to this process.
+    #[must_use]
+    pub fn sockets(&self) -> &Sockets {
+        &self.0.sockets
+    }
+
+    /// Tells the service manager that the daemon serves (READY=1). Whatever the daemon wants of
+    /// [`sockets`](Self::sockets) it has asked for by now.
     pub fn ready(&self) {
+        for name in self.0.sockets.left_over() {
+            tracing::warn!(
+                socket = name,
+                "the service manager handed over the descriptor {name:?}, of which this program knows no use: see \
+                 FileDescriptorName= in the socket units of this service (systemctl list-sockets)"
+            );
+        }
         self.0.watchdog.alive();
         self.0.notifier.ready();
     }

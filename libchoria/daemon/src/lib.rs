@@ -25,6 +25,7 @@
 //! | [`logging`] | journal, standard error or JSON file |
 //! | `redact` | [`redact_tokens`], for text of others that is passed on to the log |
 //! | [`metrics`] | the statistics endpoint: Prometheus metrics over HTTP |
+//! | [`sockets`] | descriptors of the service manager, by name |
 //! | `credentials`, `pid_file` | [`credential`] files of the unit; the PID file |
 //!
 //! Works the same without systemd: then nothing is notified and the log goes to standard error.
@@ -38,6 +39,7 @@ mod notify;
 mod pid_file;
 mod redact;
 mod run;
+pub mod sockets;
 mod store;
 mod watchdog;
 
@@ -46,3 +48,4 @@ pub use credentials::credential;
 pub use exit::{Exit, RESTART_EXIT_CODE, fail};
 pub use redact::redact_tokens;
 pub use run::{Options, Threads, run};
+pub use sockets::{SocketError, Sockets};

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::exit::{Exit, RESTART_EXIT_CODE};
 use crate::logging::{self, Logging};
 use crate::pid_file::PidFile;
+use crate::sockets::Sockets;
 use anyhow::Context as _;
 use std::convert::Infallible;
 use std::future::Future;
@@ -26,6 +27,8 @@ pub struct Options {
     pub pid_file: Option<PathBuf>,
     /// Threads of the runtime.
     pub threads: Threads,
+    /// Descriptors of the service manager, where they were asked for already; `None` has [`run`] ask.
+    pub sockets: Option<Sockets>,
 }
 
 /// Threads that run the work.
@@ -47,6 +50,7 @@ impl Options {
             soft_shutdown: Duration::from_secs(2),
             pid_file: None,
             threads: Threads::One,
+            sockets: None,
         }
     }
 
@@ -64,16 +68,17 @@ impl Options {
 /// SIGTERM and SIGINT cancel [`Context::stop`] at any time, before READY too; when `work` has not ended
 /// [`Options::soft_shutdown`] later, or a second signal comes, the process exits with code 1. SIGHUP asks for a reload.
 /// An error of `work` is logged with its causes and gives code 1.
-pub fn run<Work, Done>(options: Options, work: Work) -> ExitCode
+pub fn run<Work, Done>(mut options: Options, work: Work) -> ExitCode
 where
     Work: FnOnce(Context) -> Done,
     Done: Future<Output = anyhow::Result<Exit>>,
 {
+    let sockets = options.sockets.take().unwrap_or_else(|| Sockets::from_environment(options.name));
     let level = match logging::start(options.name, &options.logging) {
         Ok(level) => level,
         Err(error) => return crate::exit::fail(options.name, &error),
     };
-    let context = Context::new(level);
+    let context = Context::new(level, sockets);
     let name = options.name;
     // Asked for now: when the file is replaced later, the system calls it deleted.
     let program = std::env::current_exe();
@@ -181,15 +186,19 @@ fn force_exit(reason: &str) -> ! {
     std::process::exit(1);
 }
 
-/// Replaces this process by a new one of the same program, arguments, environment and number. A service manager hears of
+/// Replaces this process by a new one of the same program, arguments, environment, sockets and number. A service manager hears of
 /// it as of a reload; where the program cannot be started it is asked for a restart.
 fn restart(context: &Context, program: std::io::Result<PathBuf>) -> ExitCode {
     let failed = match program {
         Ok(program) => {
             tracing::info!("restarting as {}", program.display());
             context.notifier().reloading();
-            let error = Command::new(&program).args(std::env::args_os().skip(1)).exec();
-            format!("{}: {error}", program.display())
+            let mut command = Command::new(&program);
+            command.args(std::env::args_os().skip(1));
+            if let Err(error) = context.sockets().hand_on(&mut command) {
+                tracing::warn!("the sockets of the service manager are lost until the next start: {error}");
+            }
+            format!("{}: {}", program.display(), command.exec())
         }
         Err(error) => format!("the program file is not known: {error}"),
     };

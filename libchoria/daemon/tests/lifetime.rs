@@ -1,10 +1,12 @@
 //! A daemon from start to exit code: what systemd hears, what signals do, what the log looks like. The daemon is
 //! `examples/lifetime.rs`, in a process of its own.
 
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::net::UnixDatagram;
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -316,4 +318,40 @@ fn an_unusable_log_file_is_named() {
     .end();
     assert_eq!(status.code(), Some(1));
     assert!(log.starts_with("lifetime: opening the log file /nonexistent/log: No such file"), "{log}");
+}
+
+#[test]
+fn sockets_of_the_service_manager_are_found_by_name_and_survive_a_restart_of_the_program() {
+    let place = tempfile::tempdir().expect("a directory");
+    let http = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = http.local_addr().expect("an address").port();
+    let path = place.path().join("varlink.sock");
+    let varlink = UnixListener::bind(&path).expect("a socket");
+    let (connection, _far) = UnixStream::pair().expect("a pair");
+    // Two calls that wait, one for each life of the program.
+    let _calls = [(); 2].map(|()| UnixStream::connect(&path).expect("a connection"));
+    // The shell stands in for systemd.
+    // Numbers that the shell does not use itself, and that a child inherits.
+    let high = |socket: &dyn AsFd| fcntl(socket, FcntlArg::F_DUPFD(20)).expect("another descriptor");
+    let (http, varlink, connection) = (high(&http), high(&varlink), high(&connection));
+    let pass = format!(
+        "export LISTEN_PID=$$ LISTEN_FDS=4 LISTEN_FDNAMES=lifetime.socket:varlink:unknown-one:connection; \
+         exec \"$0\" sockets 3<&{http} 4<&{varlink} 5</dev/null 6<&{connection} \
+         {http}<&- {varlink}<&- {connection}<&-"
+    );
+    let mut daemon = Daemon::start_with("sockets", |command, directory| {
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &pass]).arg(program()).env("MARKER", directory.path().join("marker"));
+        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        shell.env("NOTIFY_SOCKET", directory.path().join("notify")).env_remove("JOURNAL_STREAM");
+        *command = shell;
+    });
+    assert_eq!(daemon.says(), format!("Some({port}) true 1"));
+    assert_eq!(daemon.says(), "=", "a child has none of them");
+    // The connection was taken for good; the file that nobody wanted is no socket and is not handed on.
+    assert_eq!(daemon.says(), format!("Some({port}) true 0"));
+    assert_eq!(daemon.says(), "=");
+    let (status, log) = daemon.end();
+    assert!(status.success(), "{log}");
+    assert_eq!(log.matches("the descriptor \\\"unknown-one\\\"").count(), 1, "{log}");
 }

@@ -139,7 +139,7 @@ async fn serve(start: Start, context: daemon::Context) -> anyhow::Result<Exit> {
     let submission = parts.delivery.as_ref().map(Delivery::counts);
     let running = Server::build(settings, parts, rand::random(), now).context("building the server")?.start();
     let questions = Questions { handle: running.handle(), submission: submission.clone() };
-    let _questions = socket::serve(&config, questions, context.stop());
+    let _questions = socket::serve(&config, context.sockets(), questions, context.stop());
     let exporter = Exporter { handle: running.handle(), connector, submission };
     let _statistics = exporter::serve(&config, exporter, context.stop()).await;
     let ready = async {

@@ -8,13 +8,11 @@ use crate::live::Handle;
 use crate::report;
 use agents::{Node, Status, VERSION};
 use config::{Settings, keys};
-use listenfd::ListenFd;
+use daemon::Sockets;
 use local::server::{INTERFACE, Mode, Pong, TokenText, VerifiedToken};
 use local::varlink::{About, BindError, Bounds, Call, Failure, Interface, Listener, Peer, Server, Service};
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::{Group, geteuid};
 use serde_json::{Map, Value, json};
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use submission::Account;
@@ -36,8 +34,8 @@ pub(crate) struct Questions {
 /// The socket cannot be had.
 #[derive(Debug, thiserror::Error)]
 enum SocketError {
-    #[error("the socket `varlink` given by the service manager is no listening Unix stream socket: {0}")]
-    Given(#[from] io::Error),
+    #[error(transparent)]
+    Given(#[from] daemon::SocketError),
     #[error("plugin.choria.local_socket: {0}")]
     Bind(#[from] BindError),
 }
@@ -46,10 +44,11 @@ enum SocketError {
 /// out of reach, so it is logged and the server goes on.
 pub(crate) fn serve(
     config: &Settings,
+    sockets: &Sockets,
     questions: Questions,
     stop: &CancellationToken,
 ) -> Option<AbortOnDropHandle<()>> {
-    let listener = match listener(config) {
+    let listener = match listener(config, sockets) {
         Ok(listener) => listener?,
         Err(error) => {
             tracing::error!("local tools cannot ask this server: {error}");
@@ -80,15 +79,9 @@ fn bounds() -> Bounds {
     }
 }
 
-fn listener(config: &Settings) -> Result<Option<Listener>, SocketError> {
-    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-    let mut sockets = ListenFd::from_env();
-    let given = names.split(':').take(sockets.len()).position(|name| name == "varlink");
-    if let Some(position) = given {
-        if let Some(socket) = sockets.take_unix_listener(position)? {
-            fcntl(&socket, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(io::Error::from)?;
-            return Ok(Some(Listener::given(socket)));
-        }
+fn listener(config: &Settings, sockets: &Sockets) -> Result<Option<Listener>, SocketError> {
+    if let Some(given) = sockets.main_unix("varlink")? {
+        return Ok(Some(Listener::given(given)));
     }
     Ok(config.get(keys::LOCAL_SOCKET).map(|path| Listener::bind(&path, 0o666)).transpose()?)
 }

@@ -4,9 +4,8 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `program` | [`run`]: from arguments to exit code |
+//! | `program` | [`run`]: from arguments to exit code; systemd's socket, or one of our own |
 //! | `settings` | what the configuration says, and what holds without one |
-//! | `socket` | systemd's socket, or one of our own |
 //! | `service` | `io.choria.Submission` |
 //! | `accounts` | names and groups of callers, remembered for a while |
 //! | `committer` | many messages, one round of waiting for the disk |
@@ -20,6 +19,5 @@ mod program;
 mod service;
 mod settings;
 mod shelf;
-mod socket;
 
 pub use program::{Arguments, parse_idle, run};

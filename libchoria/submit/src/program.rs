@@ -4,12 +4,11 @@ use crate::committer::committer;
 use crate::counters::Counters;
 use crate::service::Service;
 use crate::settings::Settings;
-use crate::socket;
 use anyhow::Context as _;
 use daemon::logging::{Level, Logging};
-use daemon::{Exit, Options};
+use daemon::{Exit, Options, Sockets};
 use local::varlink::{Bounds, Ended, Listener, Server};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +40,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 const NAME: &str = config::build::SUBMIT;
+/// `FileDescriptorName=` of the socket unit.
+const SOCKET: &str = "varlink";
 
 struct Prepared {
     arguments: Arguments,
@@ -53,13 +54,14 @@ struct Prepared {
 /// Everything that can fail before the log starts.
 fn prepare(arguments: &Arguments) -> anyhow::Result<(Prepared, Options)> {
     // First: the environment of the service manager is for this process alone.
-    let given = socket::given()?;
+    let sockets = Sockets::from_environment(NAME);
+    let given = sockets.main_unix(SOCKET)?.map(Listener::given);
     let settings = Settings::read(arguments.config.as_deref())?;
     let (listener, place) = match given {
         Some(listener) => (listener, "the service manager's socket".to_owned()),
         None => {
             let path = arguments.socket.as_ref().unwrap_or(&settings.submission.socket);
-            (socket::bind(path)?, path.display().to_string())
+            (bind(path)?, path.display().to_string())
         }
     };
     let level = if arguments.debug { Level::Debug } else { settings.level };
@@ -67,9 +69,15 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<(Prepared, Options)> {
         logging: Logging { level, ..Logging::default() },
         soft_shutdown: STOP_LIMIT,
         pid_file: arguments.pid_file.clone(),
+        sockets: Some(sockets),
         ..Options::new(NAME)
     };
     Ok((Prepared { arguments: arguments.clone(), settings, listener, place }, options))
+}
+
+/// A socket at `path` that every user can connect to: the rules decide later who may submit what.
+fn bind(path: &Path) -> anyhow::Result<Listener> {
+    Listener::bind(path, 0o666).context("plugin.choria.submission.socket")
 }
 
 async fn serve(prepared: Prepared, context: daemon::Context) -> anyhow::Result<Exit> {

@@ -16,7 +16,7 @@ mod serve;
 
 pub(crate) use api::Api;
 pub(crate) use encryption::{Encryption, check as check_encryption};
-pub(crate) use serve::{Server, given, open};
+pub(crate) use serve::{Server, open};
 
 pub use encryption::EncryptionError;
 

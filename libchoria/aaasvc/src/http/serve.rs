@@ -10,7 +10,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use listenfd::ListenFd;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -38,31 +37,6 @@ pub(crate) struct Server {
 pub(crate) enum ListenError {
     #[error("port {port} of {address} cannot be listened on: {source}; see port and listen_address, and ss -ltnp")]
     Open { address: String, port: u16, source: io::Error },
-    #[error("the socket {SOCKET:?} given by systemd cannot be used: {0}; it needs ListenStream= with a TCP port")]
-    Given(io::Error),
-}
-
-/// `FileDescriptorName=` of the socket unit.
-pub(crate) const SOCKET: &str = "https";
-
-/// systemd's socket by its name, if there is one. A single socket without a name of its own is meant for us as well.
-///
-/// # Errors
-/// It is no TCP socket.
-pub(crate) fn given() -> Result<Option<std::net::TcpListener>, ListenError> {
-    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-    let mut sockets = ListenFd::from_env();
-    let Some(position) = position(&names, sockets.len()) else { return Ok(None) };
-    let Some(listener) = sockets.take_tcp_listener(position).map_err(ListenError::Given)? else { return Ok(None) };
-    listener.set_nonblocking(true).map_err(ListenError::Given)?;
-    Ok(Some(listener))
-}
-
-/// Where in `names`, joined by `:`, ours stands.
-fn position(names: &str, count: usize) -> Option<usize> {
-    let named = names.split(':').take(count).position(|name| name == SOCKET);
-    let lone = || (count == 1 && matches!(names, "" | "unknown" | "choria-aaasvc.socket")).then_some(0);
-    named.or_else(lone)
 }
 
 /// A listener on `port` of `address`; a machine without IPv6 has the other half of `::`.
@@ -223,24 +197,3 @@ const MOST_HEADERS: usize = 64;
 
 /// Bytes of request line and headers; no request needs more than a few hundred.
 const LARGEST_HEAD: usize = 16 * 1024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_socket_is_found_by_its_name() {
-        let rows = [
-            ("https", 1, Some(0)),
-            ("monitor:https", 2, Some(1)),
-            ("choria-aaasvc.socket", 1, Some(0)),
-            ("", 1, Some(0)),
-            ("monitor", 1, None),
-            ("monitor:https", 1, None),
-            ("", 0, None),
-        ];
-        for (names, count, expected) in rows {
-            assert_eq!(position(names, count), expected, "{names:?} {count}");
-        }
-    }
-}

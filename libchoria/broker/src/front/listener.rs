@@ -1,8 +1,7 @@
 //! The port that members of the fleet connect to: systemd's socket where one is given, otherwise one of our own.
 
-use listenfd::ListenFd;
+use daemon::Sockets;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -36,23 +35,23 @@ pub enum ListenError {
         source: io::Error,
     },
     /// systemd's socket is not one that can be used.
-    #[error("the socket {SOCKET_NAME:?} given by systemd cannot be used: {0}; it needs ListenStream= with a TCP port")]
-    Given(io::Error),
+    #[error(transparent)]
+    Given(#[from] daemon::SocketError),
 }
 
 /// The socket that systemd gives under the name [`SOCKET_NAME`], otherwise `port` of `address`.
 ///
 /// # Errors
 /// [`ListenError`].
-pub(super) async fn open(address: &str, port: u16) -> Result<TcpListener, ListenError> {
-    if let Some(listener) = given().map_err(ListenError::Given)? {
-        tracing::info!("connections are accepted on the socket {SOCKET_NAME:?} of systemd");
-        return Ok(listener);
-    }
+pub(super) async fn open(sockets: &Sockets, address: &str, port: u16) -> Result<TcpListener, ListenError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::AddrInUse => ListenError::Taken { address: address.to_owned(), port },
         _ => ListenError::Open { address: address.to_owned(), port, source },
     };
+    if let Some(listener) = sockets.main_tcp(SOCKET_NAME)? {
+        tracing::info!("connections are accepted on the socket {SOCKET_NAME:?} of systemd");
+        return TcpListener::from_std(listener).map_err(failed);
+    }
     let mut last = None;
     for candidate in candidates(address, port).await.map_err(failed)? {
         match bind(candidate) {
@@ -98,27 +97,8 @@ fn no_such_family(error: &io::Error) -> bool {
     matches!(code, Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL))
 }
 
-/// systemd's socket by its name. A single socket without a name of its own is meant for us as well.
-fn given() -> io::Result<Option<TcpListener>> {
-    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
-    let mut sockets = ListenFd::from_env();
-    let Some(position) = position(&names, sockets.len()) else { return Ok(None) };
-    let Some(listener) = sockets.take_tcp_listener(position)? else { return Ok(None) };
-    // nats-server must not inherit it: the port would stay open when this process ends.
-    fcntl(&listener, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).map_err(io::Error::from)?;
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener).map(Some)
-}
-
-/// Where in `names`, joined by `:`, ours stands.
-fn position(names: &str, count: usize) -> Option<usize> {
-    let named = names.split(':').take(count).position(|name| name == SOCKET_NAME);
-    let lone = || (count == 1 && matches!(names, "" | "unknown" | "choria-broker.socket")).then_some(0);
-    named.or_else(lone)
-}
-
 /// `FileDescriptorName=` of the socket unit.
-pub(crate) const SOCKET_NAME: &str = "client";
+const SOCKET_NAME: &str = "client";
 
 /// Connections that the kernel completes before they are accepted; it takes the smaller of this and its own limit.
 const BACKLOG: u32 = 4096;
@@ -127,30 +107,13 @@ const BACKLOG: u32 = 4096;
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_socket_is_found_by_its_name() {
-        let rows = [
-            ("client", 1, Some(0)),
-            ("stats:client", 2, Some(1)),
-            ("choria-broker.socket", 1, Some(0)),
-            ("", 1, Some(0)),
-            ("stats", 1, None),
-            ("stats:varlink", 2, None),
-            ("stats:client", 1, None),
-            ("", 0, None),
-        ];
-        for (names, count, expected) in rows {
-            assert_eq!(position(names, count), expected, "{names:?} {count}");
-        }
-    }
-
     #[tokio::test]
     async fn a_taken_port_is_named() {
-        let first = open("127.0.0.1", 0).await.unwrap();
+        let first = open(&Sockets::default(), "127.0.0.1", 0).await.unwrap();
         let port = first.local_addr().unwrap().port();
-        let refused = open("127.0.0.1", port).await.unwrap_err();
+        let refused = open(&Sockets::default(), "127.0.0.1", port).await.unwrap_err();
         assert!(matches!(&refused, ListenError::Taken { port: named, .. } if *named == port), "{refused}");
-        let refused = open("192.0.2.1", 4222).await.unwrap_err().to_string();
+        let refused = open(&Sockets::default(), "192.0.2.1", 4222).await.unwrap_err().to_string();
         assert!(refused.contains("192.0.2.1") && refused.contains("listen_address"), "{refused}");
     }
 }

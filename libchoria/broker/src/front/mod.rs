@@ -40,6 +40,7 @@ pub(crate) use peers::Peers;
 use crate::certificates::Certificate;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
+use daemon::Sockets;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -83,9 +84,10 @@ impl Front {
         wanted: &FrontSettings,
         certificate: &Certificate,
         metrics: Arc<Metrics>,
+        sockets: &Sockets,
     ) -> Result<Self, FrontError> {
         let encryption = Arc::new(Encryption::new(settings, wanted, certificate)?);
-        let listener = listener::open(&settings.listen_address, settings.client_port).await?;
+        let listener = listener::open(sockets, &settings.listen_address, settings.client_port).await?;
         listener::raise_open_files();
         let (backend, address) = watch::channel(None);
         let peers = Arc::new(Peers::default());

@@ -90,6 +90,7 @@ impl Lab {
             state_directory: None,
             nats_server: Some(nats_server()),
             search_path: None,
+            sockets: daemon::Sockets::default(),
         }
     }
 
