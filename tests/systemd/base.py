@@ -13,7 +13,7 @@ SUITE = "trixie"
 # Machines have no way to the internet: whatever packages of ours depend on, and whatever tests call, is here. A changed list makes a new tree.
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "libpam-systemd", "cron", "logrotate", "ca-certificates", "iproute2", "procps", "less",
-    "openssl", "python3", "rpm", "ruby", "ruby-ffi", "ruby-json", "libfaketime", "man-db", "bash-completion",
+    "openssl", "wget", "python3", "rpm", "ruby", "ruby-ffi", "ruby-json", "libfaketime", "man-db", "bash-completion",
 )
 # What makes installing quick and changes nothing that is tested; and no source but those that tests add.
 HOOKS = (

@@ -349,11 +349,12 @@ class Machine:
         done = self.run("varlinkctl", "call", "--json=short", socket, method, json.dumps(parameters or {}), user=user)
         return json.loads(done.stdout)
 
-    def report(self, lines=60):
-        """What went on, for the output of a failed test."""
+    def report(self, since=0, lines=25):
+        """What went on, for the output of a failed test: failed units, and the journal since a time (seconds of the epoch)."""
         if not self.running():
             return f"not running\n{self.console()}"
-        parts = [["systemctl", "--failed", "--no-legend", "--no-pager"], ["journalctl", "--no-pager", "-n", str(lines), "-o", "short-precise"]]
+        parts = [["systemctl", "--failed", "--no-legend", "--no-pager"],
+                 ["journalctl", "--no-pager", f"--since=@{int(since)}", "-n", str(lines), "-o", "short-precise"]]
         with contextlib.suppress(Trouble, OSError):
             return "\n".join(self.run(*words, check=False, timeout=20).stdout for words in parts)
         return "cannot be asked"
