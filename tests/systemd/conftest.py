@@ -33,8 +33,9 @@ def packages():
     if "CHORIA_PACKAGES" not in os.environ:
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([ROOT / "debian/package", "--output", folder, "--profile", "dev"], check=True)
+    architecture = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True).stdout.strip()
     if not any(folder.glob("nats-server_*.deb")):
-        subprocess.run([ROOT / "debian/repo/nats-server", "--output", folder, "--only", "deb"], check=True)
+        subprocess.run([ROOT / "debian/repo/nats-server", "--output", folder, "--only", "deb", "--arch", architecture], check=True)
     found = sorted(folder.glob("*.deb"))
     if not any(file.name.startswith("choria-server_") for file in found):
         pytest.fail(f"{folder} has no packages: CHORIA_PACKAGES must name a folder that debian/package wrote")
