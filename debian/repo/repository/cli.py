@@ -93,7 +93,7 @@ def prepare(repository, args, kinds, keys, key):
                 say(f"{channel.kind} {channel.name}: writing and signing {len(decided.all)} packages' index")
                 channel.stage(decided, key, apt.VALID_DAYS[channel.name] if args.valid_days is None else args.valid_days)
             repository.save()
-            pages(repository, keys)
+            pages(repository, keys, args.channel)
             for channel, existing, decided in jobs:
                 channel.commit({package.place for package in [*existing, *decided.all]})
         except BaseException:
@@ -158,10 +158,10 @@ def report(channel, decided):
             print(f"{channel.kind} {channel.name} {sign} {package.title}")
 
 
-def pages(repository, keys):
+def pages(repository, keys, published):
     """The files in the top folder."""
     name, url = repository.name, repository.url
-    channels = [channel for channel in CHANNELS if any(is_there(repository, kind, channel) for kind in KINDS)] or list(CHANNELS)
+    channels = [channel for channel in CHANNELS if channel == published or any(is_there(repository, kind, channel) for kind in KINDS)]
     armored = keys.public(repository.keys, armor=True)
     for file, content in {
         f"{name}-archive-keyring.gpg": keys.public(repository.keys),

@@ -15,7 +15,6 @@ Types: deb
 URIs: {url}/apt
 Suites: {suites}
 Components: main
-Architectures: amd64 arm64
 Signed-By: /usr/share/keyrings/{name}-archive-keyring.gpg
 """
 
