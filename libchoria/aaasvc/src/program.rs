@@ -246,7 +246,16 @@ impl Workshop {
         service: Option<Service>,
         context: &daemon::Context,
     ) -> anyhow::Result<Option<AbortOnDropHandle<()>>> {
-        let Some((address, port)) = &self.settings.monitor else { return Ok(None) };
+        let endpoint = match (Endpoint::given(context.sockets())?, &self.settings.monitor) {
+            (Some(given), _) => given,
+            (None, None) => return Ok(None),
+            (None, Some((address, port))) => match Endpoint::bind(address, *port).await {
+                // A machine without IPv6 has the other half of every address.
+                Err(_) if address == "::" => Endpoint::bind("0.0.0.0", *port).await,
+                bound => bound,
+            }
+            .context("monitor_port")?,
+        };
         let exporter = Exporter {
             site: self.settings.site.clone(),
             metrics: Arc::clone(&self.metrics),
@@ -262,12 +271,6 @@ impl Workshop {
             secure: true,
             max_broker_clients: 0,
         };
-        let bound = match Endpoint::bind(address, *port).await {
-            // A machine without IPv6 has the other half of every address.
-            Err(_) if address == "::" => Endpoint::bind("0.0.0.0", *port).await,
-            bound => bound,
-        };
-        let endpoint = bound.context("monitor_port")?;
         let serving = endpoint.serve(Arc::new(exporter), about, context.stop().clone());
         Ok(Some(AbortOnDropHandle::new(tokio::spawn(serving))))
     }

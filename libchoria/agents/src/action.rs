@@ -6,14 +6,16 @@ use crate::authorize::{Authorized, Call, Denied};
 use crate::node::Node;
 use crate::policy::shown;
 use crate::stats::Counter;
+use config::keys;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use names::{AgentName, CallerId, Identity, RequestId};
 use rpc::{InvalidBody, ReplyBody, RequestBody, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 /// What an RPC agent can do.
 pub trait Actions: fmt::Debug + Send + Sync {
@@ -39,7 +41,10 @@ impl<T: Actions> Agent for Rpc<T> {
     fn handle(&self, admitted: Admitted, node: Arc<Node>) -> BoxFuture<'_, Result<Vec<u8>, Unanswered>> {
         async move {
             let reply = match self.prepare(admitted, &node).await {
-                Ok(call) => self.0.run(call, node).await,
+                Ok(call) => match Served::begin(&call, &node) {
+                    Some(served) => served.end(self.0.run(call, node).await),
+                    None => self.0.run(call, node).await,
+                },
                 Err(reply) => reply,
             };
             Ok(reply.encode())
@@ -77,6 +82,50 @@ impl<T: Actions> Rpc<T> {
     }
 }
 
+/// A call that is being served, for its record in the log.
+struct Served {
+    request: RequestId,
+    caller: CallerId,
+    sender: Identity,
+    agent: AgentName,
+    action: String,
+    began: Instant,
+}
+
+impl Served {
+    /// `None` when served calls are not logged.
+    fn begin(call: &Authorized, node: &Node) -> Option<Self> {
+        if !tracing::enabled!(tracing::Level::INFO) || !node.settings.get(keys::LOG_CALLS) {
+            return None;
+        }
+        let request = call.admitted().request();
+        Some(Self {
+            request: request.id.clone(),
+            caller: request.caller.clone(),
+            sender: request.sender.clone(),
+            agent: request.agent.clone(),
+            action: call.action().to_owned(),
+            began: Instant::now(),
+        })
+    }
+
+    fn end(self, reply: ReplyBody) -> ReplyBody {
+        let Self { request, caller, sender, agent, action, began } = self;
+        tracing::info!(
+            event = "call_served",
+            %request,
+            %caller,
+            %sender,
+            %agent,
+            %action,
+            status = reply.status.number(),
+            seconds = began.elapsed().as_secs_f64(),
+            "{agent}#{action} was called by {caller}"
+        );
+        reply
+    }
+}
+
 /// Counts, logs and audits a call that is not carried out.
 fn refuse(denied: &Denied, node: &Node) {
     node.stats.count(Counter::Denied);
@@ -92,7 +141,10 @@ fn refuse(denied: &Denied, node: &Node) {
         agent = %denied.agent(),
         action = %shown(&denied.call().body.action),
         reason = denied.reason(),
-        "a call was denied"
+        "{}#{} was denied to {}",
+        denied.agent(),
+        shown(&denied.call().body.action),
+        request.caller
     );
     if node.audit.as_ref().is_some_and(|audit| !audit.write_denied(denied, SystemTime::now())) {
         node.stats.count(Counter::Unaudited);

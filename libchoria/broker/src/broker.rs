@@ -359,7 +359,12 @@ async fn supervise(
         let pause = RESTART_PAUSES[failures.min(RESTART_PAUSES.len() - 1)];
         parts.metrics.restarted();
         parts.monitoring.send_replace(None);
-        tracing::error!("{what}; it is started again in {:.1} s", pause.as_secs_f64());
+        tracing::error!(
+            event = "nats_server_ended",
+            reason = what,
+            "{what}; it is started again in {:.1} s",
+            pause.as_secs_f64()
+        );
         reporter.send_replace(Status { serving: false, text: format!("restarting: {what}") });
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -414,6 +419,8 @@ fn describe(parts: &Parts, run: &Run) -> Status {
 fn warn_of_expiry(verdict: Verdict) {
     if verdict == Verdict::OwnTokenExpired {
         tracing::warn!(
+            event = "token_expired",
+            file = "plugin.security.choria.token_file",
             "the broker's own token in plugin.security.choria.token_file has expired; others are served, but renew it"
         );
     }

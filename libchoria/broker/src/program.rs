@@ -69,9 +69,10 @@ fn about(config: &config::Settings, max_broker_clients: u32) -> About {
 async fn serve(config: config::Settings, arguments: Arguments, context: daemon::Context) -> anyhow::Result<Exit> {
     let settings = Settings::try_from(&config)?;
     let about = about(&config, settings.max_connections);
-    let endpoint = match &settings.statistics {
-        Some((address, port)) => Some(Endpoint::bind(address, *port).await?),
-        None => None,
+    let endpoint = match (Endpoint::given(context.sockets())?, &settings.statistics) {
+        (Some(given), _) => Some(given),
+        (None, Some((address, port))) => Some(Endpoint::bind(address, *port).await?),
+        (None, None) => None,
     };
     let surroundings = Surroundings { sockets: context.sockets().clone(), ..Surroundings::of_this_process() };
     let broker = Broker::build(settings, &surroundings, Arc::default()).await?;

@@ -124,6 +124,12 @@ impl Sockets {
         self.listener(name, true, Kind::Tcp).map(|found| found.map(TcpListener::from))
     }
 
+    /// Whether there is anything of that name that was not taken for good.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.lock().descriptors.iter().any(|one| one.name == name && one.original.is_some())
+    }
+
     /// Every socket of that name, in the order in which they came, for good: they are closed when dropped, and not
     /// handed on. Meant for what is no listener, such as connections that were put into the manager's store.
     #[must_use]

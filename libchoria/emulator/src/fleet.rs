@@ -197,6 +197,7 @@ impl Maker {
             .set("identity", &name)
             .set("collectives", collective.as_str())
             .set("rpcauthorization", "0")
+            .set("plugin.choria.log_calls", "false")
             .set("soft_shutdown_timeout", "10")
             .build()?;
         let roots = TrustRoots::issuers(BTreeMap::from([(organization.clone(), plan.issuer.public())]));

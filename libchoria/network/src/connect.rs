@@ -73,7 +73,10 @@ async fn try_until_connected(options: &Options) -> Result<Connection, ConnectErr
         let seconds = delay.as_secs_f64();
         if told.is_news(&failure, Instant::now()) {
             tracing::warn!(
+                event = "broker_unreachable",
                 connection = %options.name, %server, attempts,
+                reason = %failure,
+                since = started.elapsed().as_secs(),
                 "could not connect to the broker: {failure}; next try in {seconds:.1} s"
             );
         } else {

@@ -266,7 +266,14 @@ impl Shared {
         if self.established.load(Ordering::Relaxed) {
             let shown = server.map(ToString::to_string).unwrap_or_default();
             if lock(&self.told).is_news(&failure, Instant::now()) {
-                tracing::warn!(connection = %self.name, server = %shown, "could not reconnect: {failure}");
+                tracing::warn!(
+                    event = "broker_unreachable",
+                    connection = %self.name,
+                    server = %shown,
+                    attempts,
+                    reason = %failure,
+                    "could not reconnect: {failure}"
+                );
             } else {
                 tracing::debug!(connection = %self.name, server = %shown, "could not reconnect: {failure}");
             }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use config::{Environment, Inputs, Kind, Protection, SystemEnvironment, keys};
 use daemon::logging::Level;
 use daemon::metrics::{About, Build, Endpoint};
-use daemon::{Exit, Options};
+use daemon::{Exit, Options, Sockets};
 use network::Counters;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -92,9 +92,9 @@ async fn serve(settings: Settings, config: config::Settings, context: daemon::Co
     let mut parts = Parts::from_settings(&settings, &config, SystemTime::now())?;
     parts.context = Some(context.clone());
     let (connector, monitored) = (Arc::clone(&parts.network.counters), settings.clone());
-    let listener = listen(&settings).await?;
+    let endpoint = listen(&settings, context.sockets()).await?;
     let running = Provisioner::build(settings, parts).start();
-    let _metrics = listener.map(|listener| monitor(listener, &monitored, &config, &running, connector, context.stop()));
+    let _metrics = endpoint.map(|endpoint| monitor(endpoint, &monitored, &config, &running, connector, context.stop()));
     // Waiting for a broker must hold up neither a boot nor a shutdown.
     tokio::select! {
         () = running.attempted() => context.ready(),
@@ -105,7 +105,10 @@ async fn serve(settings: Settings, config: config::Settings, context: daemon::Co
 }
 
 /// The listener for metrics, if there shall be one; that it cannot be had ends the start.
-async fn listen(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
+async fn listen(settings: &Settings, sockets: &Sockets) -> anyhow::Result<Option<Endpoint>> {
+    if let Some(given) = Endpoint::given(sockets)? {
+        return Ok(Some(given));
+    }
     let Some((address, port)) = &settings.monitor else { return Ok(None) };
     let host = address.trim_start_matches('[').trim_end_matches(']');
     let bound = match TcpListener::bind((host, *port)).await {
@@ -114,11 +117,11 @@ async fn listen(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
         bound => bound,
     };
     let text = || format!("metrics cannot be served on {address} port {port}: see monitor_port and monitor_address");
-    bound.map(Some).with_context(text)
+    bound.map(|listener| Some(Endpoint::new(listener))).with_context(text)
 }
 
 fn monitor(
-    listener: TcpListener,
+    endpoint: Endpoint,
     settings: &Settings,
     config: &config::Settings,
     running: &Running,
@@ -142,7 +145,7 @@ fn monitor(
         secure: !settings.insecure,
         max_broker_clients: 0,
     };
-    let serving = Endpoint::new(listener).serve(Arc::new(exporter), about, stop.clone());
+    let serving = endpoint.serve(Arc::new(exporter), about, stop.clone());
     AbortOnDropHandle::new(tokio::spawn(serving))
 }
 

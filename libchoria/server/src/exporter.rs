@@ -5,6 +5,7 @@ use crate::certificate;
 use crate::live::Handle;
 use agents::{Counter, Node};
 use config::keys;
+use daemon::Sockets;
 use daemon::metrics::{About, Build, Endpoint, Scrape};
 use network::{Counters, State};
 use protocol::{Counter as ProtocolCounter, Version};
@@ -29,12 +30,19 @@ pub(crate) struct Exporter {
 /// for a node to be out of reach, so it is logged and the server goes on.
 pub(crate) async fn serve(
     config: &config::Settings,
+    sockets: &Sockets,
     exporter: Exporter,
     stop: &CancellationToken,
 ) -> Option<AbortOnDropHandle<()>> {
-    let port = port(config)?;
-    let address = config.get(keys::STATS_ADDRESS).unwrap_or("127.0.0.1");
-    match Endpoint::bind(address, port).await {
+    let endpoint = match Endpoint::given(sockets) {
+        Ok(Some(endpoint)) => Ok(endpoint),
+        Ok(None) => {
+            let address = config.get(keys::STATS_ADDRESS).unwrap_or("127.0.0.1");
+            Endpoint::bind(address, port(config)?).await.map_err(anyhow::Error::from)
+        }
+        Err(error) => Err(error.into()),
+    };
+    match endpoint {
         Ok(endpoint) => {
             let serving = endpoint.serve(Arc::new(exporter), about(config), stop.clone());
             Some(AbortOnDropHandle::new(tokio::spawn(serving)))
@@ -46,8 +54,13 @@ pub(crate) async fn serve(
     }
 }
 
+/// Whether anybody may ask for statistics.
+pub(crate) fn is_wanted(config: &config::Settings, sockets: &Sockets) -> bool {
+    sockets.has(daemon::metrics::SOCKET) || port(config).is_some()
+}
+
 /// The port for statistics; `None` when they are off.
-pub(crate) fn port(config: &config::Settings) -> Option<u16> {
+fn port(config: &config::Settings) -> Option<u16> {
     u16::try_from(config.get(keys::STATS_PORT)).ok().filter(|port| *port > 0)
 }
 

@@ -134,14 +134,14 @@ async fn serve(start: Start, context: daemon::Context) -> anyhow::Result<Exit> {
     let config = config.clone();
     let (mut parts, mut reloader) = parts(&settings, &arguments, as_what, now)?;
     parts.context = Some(context.clone());
-    parts.times = exporter::port(&config).map(|_| Arc::default());
+    parts.times = exporter::is_wanted(&config, context.sockets()).then(Arc::default);
     let connector = Arc::clone(&parts.network.counters);
     let submission = parts.delivery.as_ref().map(Delivery::counts);
     let running = Server::build(settings, parts, rand::random(), now).context("building the server")?.start();
     let questions = Questions { handle: running.handle(), submission: submission.clone() };
     let _questions = socket::serve(&config, context.sockets(), questions, context.stop());
     let exporter = Exporter { handle: running.handle(), connector, submission };
-    let _statistics = exporter::serve(&config, exporter, context.stop()).await;
+    let _statistics = exporter::serve(&config, context.sockets(), exporter, context.stop()).await;
     let ready = async {
         running.attempted().await;
         context.ready();
@@ -194,9 +194,16 @@ fn parts(
     };
     match as_what {
         Role::Candidate { token, reason, expired } => {
-            tracing::info!("waiting to be provisioned: {reason}");
+            tracing::info!(
+                event = "waits_to_be_provisioned",
+                file = %token.path().display(),
+                reason = %reason,
+                "waiting to be provisioned: {reason}"
+            );
             if expired {
                 tracing::error!(
+                    event = "token_expired",
+                    file = %token.path().display(),
                     "the provisioning token {} has expired, so the broker refuses it: replace the file, it is read at each \
                      attempt; credentials of this node stay as they are",
                     token.path().display()

@@ -56,7 +56,11 @@ impl Reloader {
                 let text = format!("{error:#}");
                 let mut lines = text.lines();
                 let first = lines.next().unwrap_or_default();
-                tracing::error!("the configuration is refused and the server goes on with the old one: {first}");
+                tracing::error!(
+                    event = "reload_refused",
+                    reason = first,
+                    "the configuration is refused and the server goes on with the old one: {first}"
+                );
                 lines.for_each(|line| tracing::error!("the configuration is refused: {}", line.trim()));
             }
         }

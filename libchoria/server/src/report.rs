@@ -87,10 +87,16 @@ impl Reporter {
             match (&state.text, state.stage) {
                 (Some(text), Stage::Expired) => {
                     tracing::error!(
+                        event = "token_expired",
+                        file = %shown(self.token.path()),
                         "{text}: the broker lets nobody in with it; provision this node again or replace the file"
                     );
                 }
-                (Some(text), _) => tracing::warn!("{text}: renew it, a renewed one is read without a restart"),
+                (Some(text), _) => tracing::warn!(
+                    event = "token_expires",
+                    file = %shown(self.token.path()),
+                    "{text}: renew it, a renewed one is read without a restart"
+                ),
                 (None, _) => tracing::info!(file = %shown(self.token.path()), "the token counts again"),
             }
         }

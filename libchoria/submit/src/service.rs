@@ -163,6 +163,17 @@ impl Service {
         lines.count += 1;
         if lines.count <= MOST_LINES {
             let reason: String = reason.chars().take(LONGEST_LOGGED).collect();
+            if name == "SpoolFull" {
+                tracing::warn!(
+                    event = "spool_full",
+                    uid = peer.uid,
+                    subject,
+                    error = name,
+                    reason,
+                    "a submission is refused: {reason}"
+                );
+                return;
+            }
             tracing::info!(
                 event = "refused",
                 uid = peer.uid,

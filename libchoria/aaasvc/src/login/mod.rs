@@ -182,6 +182,16 @@ impl Login {
             }
             Err(refusal) => {
                 let reason = refusal.label();
+                if matches!(refusal, Refusal::Limited(_)) {
+                    tracing::warn!(
+                        event = "login_locked_out",
+                        user,
+                        %address,
+                        reason,
+                        "login of {user:?} from {address} is refused: {refusal}"
+                    );
+                    return Err(refusal.text());
+                }
                 tracing::warn!(
                     event = "login_refused",
                     user,

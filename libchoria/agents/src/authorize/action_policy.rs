@@ -92,7 +92,12 @@ fn read<T>(files: &Files<Read<T>>, path: &Path, parse: fn(&str) -> (T, Vec<Fault
             Ok(value)
         }
         Err(error) => {
-            tracing::error!(file = %path.display(), "policy file {error}; what it would decide is denied");
+            tracing::error!(
+                event = "policy_unusable",
+                file = %path.display(),
+                reason = %error,
+                "policy file {error}; what it would decide is denied"
+            );
             Err(error)
         }
     };

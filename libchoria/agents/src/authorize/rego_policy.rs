@@ -93,7 +93,7 @@ impl RegoPolicies {
             }
         };
         if let Err(error) = &understood {
-            tracing::error!(file = %name, "{error}; what it would decide is denied");
+            tracing::error!(event = "policy_unusable", file = %name, reason = %error, "{error}; what it would decide is denied");
         }
         let understood = Arc::new(understood);
         self.files.keep(path, stamp, Arc::clone(&understood));

@@ -60,6 +60,12 @@ keys! {
         "Socket on which the server answers local tools, `/run/choria/server.sock` for example. Unset: only a socket that \
          the service manager gives. Counts after a restart.").own();
 
+    LOG_CALLS: Boolean = key("plugin.choria.log_calls",
+        "Whether the log has a record of each call that was served, level info, with request, caller, sender, agent, \
+         action, status and time as fields of their own. Calls that were denied are logged in any case. Counts after a \
+         restart.")
+        .default("true").own();
+
     LOCAL_SOCKET_FACTS_GROUP: Text = key("plugin.choria.local_socket.facts_group",
         "Group whose members may ask the server for this node's facts through its socket, beside root and the \
          server's own user.").own();

@@ -7,14 +7,18 @@
 //! | standard error, anything else | `time="…" level=info msg="…" key=value` |
 //! | a file | one JSON object per line, appended; the file is never reopened |
 //!
+//! A record whose field `event` is one of [`EVENTS`] has a message id in the journal, so `journalctl -x` explains it.
+//!
 //! Every line names its `component`: the crate it comes from. Spans are not shown; events carry their own fields.
 
+mod catalog;
 mod gate;
 mod journal;
 mod level;
 mod lines;
 mod record;
 
+pub use catalog::EVENTS;
 pub use level::{Level, LevelHandle};
 
 use anyhow::Context as _;

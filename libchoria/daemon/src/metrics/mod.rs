@@ -8,7 +8,8 @@
 //! | `serve` | [`Endpoint`]: the listener, its limits, the paths |
 //!
 //! Nothing is kept between two scrapes: an [`Exporter`] is asked when somebody asks, and a daemon without a port for
-//! statistics has none of this in memory. The endpoint has no access control and only answers GET and HEAD; where it
+//! statistics has none of this in memory. A socket that the service manager gives by the name `metrics` wins over the
+//! address and port of the configuration. The endpoint has no access control and only answers GET and HEAD; where it
 //! listens is for the administrator to decide (`plugin.choria.stats_address`).
 
 mod about;
@@ -18,7 +19,7 @@ mod serve;
 
 pub use about::{About, Build};
 pub use scrape::{CONTENT_TYPE, Scrape};
-pub use serve::{BindError, Body, Endpoint, METRICS_PAGE, Response, answer};
+pub use serve::{BindError, Body, Endpoint, METRICS_PAGE, Response, SOCKET, answer};
 
 use std::future::Future;
 

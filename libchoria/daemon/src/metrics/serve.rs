@@ -3,6 +3,7 @@
 use super::Exporter;
 use super::about::About;
 use super::scrape::{CONTENT_TYPE, Scrape};
+use crate::sockets::{SocketError, Sockets};
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
@@ -51,6 +52,18 @@ impl Endpoint {
         let host = address.trim_start_matches('[').trim_end_matches(']');
         let bound = TcpListener::bind((host, port)).await;
         bound.map(Self).map_err(|source| BindError { address: address.to_owned(), port, source })
+    }
+
+    /// The service manager's socket of the name [`SOCKET`], if there is one. It wins over any address and port in a
+    /// configuration.
+    ///
+    /// # Errors
+    /// It is no TCP socket.
+    pub fn given(sockets: &Sockets) -> Result<Option<Self>, SocketError> {
+        let Some(listener) = sockets.tcp(SOCKET)? else { return Ok(None) };
+        let listener = TcpListener::from_std(listener);
+        let unusable = |source| SocketError::Unusable { name: SOCKET.to_owned(), source };
+        listener.map(|listener| Some(Self(listener))).map_err(unusable)
     }
 
     /// Serves on a listener that was bound elsewhere.
@@ -178,6 +191,9 @@ impl<E: Exporter> Site<E> {
 /// The usual path of metrics; served by the endpoints of exporters that name it among their
 /// [`pages`](Exporter::pages).
 pub const METRICS_PAGE: &str = "/metrics";
+
+/// `FileDescriptorName=` of the socket unit for statistics.
+pub const SOCKET: &str = "metrics";
 
 const TEXT: &str = "text/plain; charset=utf-8";
 

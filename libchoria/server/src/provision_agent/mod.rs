@@ -213,7 +213,13 @@ impl Provision {
         self.state().keys = keys;
         let lines = planned.map_err(|why| call.aborted(why))?;
         let file = self.setup.config_file.display();
-        tracing::info!(caller = %call.admitted().request().caller, %file, lines, "the node was configured");
+        tracing::info!(
+            event = "was_provisioned",
+            caller = %call.admitted().request().caller,
+            %file,
+            lines,
+            "the node was configured"
+        );
         self.control.announce(EventKind::Provisioned);
         Ok(call.ok(&json!({"message": format!("Wrote {lines} lines to {file}")})))
     }

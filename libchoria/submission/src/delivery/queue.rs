@@ -252,9 +252,19 @@ impl<'a> Queue<'a> {
             }
             NotStored::Denied(_) => {
                 self.shared.counts.add(Count::Denied, 1);
-                self.complain(&format!(
+                let text = format!(
                     "{why}: the token of this server lacks the permission `submission` (choria jwt server --submission, or the provisioner's server claims); messages wait in the spool and are tried again each minute"
-                ));
+                );
+                if self.is_news(&text) {
+                    let (priority, subject) = (self.priority, &entry.message.subject);
+                    tracing::error!(
+                        event = "submission_denied",
+                        %priority,
+                        %subject,
+                        reason = %why,
+                        "submitted messages are held up: {text}"
+                    );
+                }
                 self.put_back(vec![entry]);
                 return Ok(Next::Pause(DENIED_PAUSE));
             }

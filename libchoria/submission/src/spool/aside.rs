@@ -68,7 +68,7 @@ impl Spool {
         }
         self.set_aside.fetch_add(1, Ordering::Relaxed);
         let (queue, path) = (queue.path().display(), self.corrupt.path().display());
-        tracing::warn!(file = %name, %queue, moved_to = %path, why, "a file of the spool is no message that can be delivered");
+        tracing::warn!(event = "message_set_aside", file = %name, %queue, moved_to = %path, reason = why, "a file of the spool is no message that can be delivered");
         self.release(&[(priority, size.unwrap_or_default())]);
         trim(&self.corrupt)?;
         Ok(Fate::Moved)
