@@ -127,7 +127,7 @@ def change(site, node, capsys, *apt):
 
 def waits(node):
     """Whether the message that no stream takes is still in the spool."""
-    return "a2VwdAo=" in node.run("cat /var/spool/choria/submission/P9/*.msg", check=False).stdout
+    return "a2VwdAo=" in node.run("cat /var/spool/choria/submission/P0/*.msg", check=False).stdout
 
 
 def test_an_installation_starts_nothing_but_the_socket(site, node, version):
@@ -145,7 +145,7 @@ def test_it_is_provisioned_and_delivers(site, node):
     site.set_up_node(node)
     joined(site, node)
     site.client.wait_for(lambda: arrived(site) == 1)
-    node.run("echo kept | choria tool submit --reliable --priority 9 local.unheard -", user="jane")
+    node.run("echo kept | choria tool submit --reliable --priority 0 local.unheard -", user="jane")
 
 
 def test_an_upgrade_loses_nothing(site, node, successor, capsys):
@@ -181,8 +181,8 @@ def test_removed_it_runs_no_more_and_keeps_its_configuration(site, node):
 def test_purged_nothing_is_left_but_what_is_the_sites(node):
     node.apt("purge", "--autoremove", *OURS.split())
     left = {path for path in node.files() - node.before if not path.startswith(ELSEWHERE)}
-    # Facts are the site's: nothing of ours wrote them.
-    assert left == {"/etc/choria", "/etc/choria/facts.json"}
+    # What the site put or named there: its facts, and the status file of its configuration.
+    assert left == {"/etc/choria", "/etc/choria/facts.json", "/var/lib/choria", "/var/lib/choria/server-status.json"}
     gone = {path for path in node.before - node.files() if not path.startswith(ELSEWHERE)}
     assert not gone
 
