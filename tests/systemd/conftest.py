@@ -15,7 +15,11 @@ from repository import Repository
 
 def pytest_configure(config):
     # Being told to end, everything is taken down as after Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, stop)
+
+
+def stop(*_):
+    raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="session")
