@@ -271,7 +271,7 @@ def test_what_agents_run_does_what_it_does_in_a_shell_of_root(machine):
     expected = machine.run("systemd-run --quiet --wait --pipe bash /root/commands 2>&1").stdout.splitlines()
     assert len(expected) > 12, expected
     drop_in(machine, "choria-server.service", "[Service]\nType=oneshot\nRestart=no\nWatchdogSec=0\nExecStart=\n"
-            "ExecStart=bash /root/commands\nStandardOutput=file:/root/said\nStandardError=file:/root/said\n")
+            "ExecStart=bash /root/commands\nStandardOutput=truncate:/root/said\nStandardError=truncate:/root/said\n")
     machine.run("systemctl start choria-server; systemctl stop choria-server")
     drop_in(machine, "choria-server.service", "")
     assert machine.get("/root/said").splitlines() == expected
@@ -284,6 +284,34 @@ def test_what_agents_started_outlives_the_server(node):
     assert "choria-server.service" in node.run("cat /proc/$(cat /root/sleep)/cgroup").stdout
     node.run("systemctl restart choria-server")
     node.run("kill $(cat /root/sleep)")
+
+
+HELPER = """\
+python3 -c 'import ctypes, json, socket, ssl; socket.if_nameindex(); ctypes.CDLL(None).getpid(); print("python")'
+ruby -e 'require "socket"; require "json"; Socket.getifaddrs; puts "ruby"'
+python3 -c 'import mmap; mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC); print("compiles")'
+ruby -e 'require "ffi"; puts FFI::Function.new(:int, [:int]) { |x| x + 1 }.call(41)'
+getent hosts repository >/dev/null && echo resolves
+cd ~ && echo x >note && pwd
+echo x >/tmp/note && echo /tmp
+id -un
+head -c 1 /etc/choria-provisioner/choria-provisioner.yaml
+echo
+touch /etc/choria-provisioner/x /etc/x /usr/x /var/lib/choria/x 2>/dev/null || echo read-only
+ls /home 2>/dev/null | wc -l
+"""
+HELPER_SAID = ["python", "ruby", "compiles", "42", "resolves", "/var/lib/choria/provisioner", "/tmp", "choria-provisioner", "#", "read-only", "0"]
+
+
+def test_helpers_of_the_site_run_in_the_provisioners_sandbox(machine):
+    machine.run("mkdir -p /home/somebody")
+    machine.put("/etc/choria-provisioner/helper", HELPER)
+    drop_in(machine, "choria-provisioner.service", "[Service]\nType=oneshot\nRestart=no\nWatchdogSec=0\nExecStart=\n"
+            "ExecStart=bash /etc/choria-provisioner/helper\nStandardOutput=truncate:/root/said\nStandardError=truncate:/root/said\n")
+    machine.run("systemctl start choria-provisioner")
+    drop_in(machine, "choria-provisioner.service", "")
+    machine.run("rm -r /home/somebody /etc/choria-provisioner/helper")
+    assert machine.get("/root/said").splitlines() == HELPER_SAID
 
 
 # The broker's places
