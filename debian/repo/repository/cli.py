@@ -80,7 +80,8 @@ def prepare(repository, args, kinds, keys, key):
         raise Refused(f"no packages were given, and {repository.folder} has no channel {args.channel} whose signatures could be renewed; name .deb or .rpm files")
     check_retirement(repository, args, keys)
     with tempfile.TemporaryDirectory() as folder:
-        for path in keyring.packages(repository, keys, [channel.kind for channel in channels], folder):
+        keyrings = keyring.packages(repository, keys, [channel.kind for channel in channels], folder)
+        for path in keyrings:
             given["apt" if path.suffix == ".deb" else "yum"].append(path)
         jobs = [(channel, *decide(channel, given[channel.kind], trusted, args)) for channel in channels]
         for channel, _, decided in jobs:
@@ -93,6 +94,7 @@ def prepare(repository, args, kinds, keys, key):
                 say(f"{channel.kind} {channel.name}: writing and signing {len(decided.all)} packages' index")
                 channel.stage(decided, key, apt.VALID_DAYS[channel.name] if args.valid_days is None else args.valid_days)
             repository.save()
+            keyring.keep(repository, keyrings)
             pages(repository, keys, args.channel)
             for channel, existing, decided in jobs:
                 channel.commit({package.place for package in [*existing, *decided.all]})

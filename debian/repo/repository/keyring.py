@@ -3,6 +3,7 @@ import pathlib
 import time
 
 from . import build, snippets
+from .base import copy_whole
 
 MAINTAINER = "The Choria project for Linux distributions <linux@choria.io>"
 HOMEPAGE = "https://github.com/choria-io/choria-linux"
@@ -16,9 +17,9 @@ URL: @HOMEPAGE@
 BuildArch: noarch
 
 %description
-The file for dnf that names the @TITLE@ repository (channel release enabled, channel
-nightly there but disabled) and the keys that its packages and indexes are
-signed with. Updates bring new keys before they are used.
+The file for dnf that names the @TITLE@ repository and the keys that its
+packages and indexes are signed with. The channel release is enabled, nightly
+is there but disabled. Updates bring new keys before they are used.
 
 %install
 cp -a @FILES@/. %{buildroot}/
@@ -43,7 +44,7 @@ Upstream-Name: {name}-archive-keyring
 Source: {url}
 
 Files: *
-Copyright: The Choria contributors
+Copyright: 2026 The Choria contributors
 License: Apache-2.0
 Comment:
  Public keys as such are facts; the license is that of the packaging.
@@ -55,21 +56,31 @@ License: Apache-2.0
 
 
 def content(repository, keys):
-    """What decides that the packages need a new number: keys and addresses."""
+    """What decides that the packages need a new number: keys, addresses and texts."""
     name, url = repository.name, repository.url
-    return keys.public(repository.keys, armor=True) + snippets.repo(name, url, "release").encode() + snippets.sources(name, url, "release").encode()
+    texts = snippets.repo(name, url, "release") + snippets.sources(name, url, "release") + SPEC + README + COPYRIGHT
+    return keys.public(repository.keys, armor=True) + texts.encode()
 
 
 def packages(repository, keys, kinds, folder):
-    """Builds the packages of these kinds into a folder; the same keys give the same bytes."""
+    """The packages of these kinds: those that were kept when they were made, else new ones in `folder`.
+
+    They are not made again for each publication: another version of dpkg or rpm would give one number two contents.
+    """
     serial = repository.keyring_serial(content(repository, keys))
-    epoch = keys.changed(repository.keys)
     made = []
-    if "apt" in kinds:
-        made.append(keyring_deb(repository, keys, serial, epoch, pathlib.Path(folder)))
-    if "yum" in kinds:
-        made.append(release_rpm(repository, keys, serial, epoch, pathlib.Path(folder)))
+    for kind, make in (("apt", keyring_deb), ("yum", release_rpm)):
+        if kind in kinds:
+            path = make(repository, keys, serial, None)
+            made.append(path if path.is_file() else make(repository, keys, serial, pathlib.Path(folder)))
     return made
+
+
+def keep(repository, paths):
+    """Keeps packages that were published, for the other channel and the next publication."""
+    for path in paths:
+        if path.parent != repository.keyrings:
+            copy_whole(path, repository.keyrings / path.name)
 
 
 def readme(repository):
@@ -77,9 +88,13 @@ def readme(repository):
     return README.format(title=repository.name.capitalize(), url=repository.url, keys="".join(f"  {key}\n" for key in repository.keys))
 
 
-def keyring_deb(repository, keys, serial, epoch, folder):
-    """NAME-archive-keyring: the keyring where the .sources file expects it, and those files as examples."""
+def keyring_deb(repository, keys, serial, folder):
+    """NAME-archive-keyring: the keyring where the .sources file expects it, and those files as examples. No folder: where it is kept."""
     name, package, version = repository.name, f"{repository.name}-archive-keyring", f"1.{serial}"
+    output = (folder or repository.keyrings) / f"{package}_{version}_all.deb"
+    if not folder:
+        return output
+    epoch = keys.changed(repository.keys)
     doc = f"usr/share/doc/{package}"
     files = build.Files(epoch)
     files.add(f"usr/share/keyrings/{package}.gpg", keys.public(repository.keys))
@@ -87,10 +102,11 @@ def keyring_deb(repository, keys, serial, epoch, folder):
     for file, channel in ((f"{name}.sources", "release"), (f"{name}-nightly.sources", "nightly")):
         files.add(f"{doc}/examples/{file}", snippets.sources(name, repository.url, channel))
     files.add(f"{doc}/copyright", COPYRIGHT.format(name=name, url=repository.url))
+    files.add(f"usr/share/lintian/overrides/{package}", "# apt of Debian 11 and Ubuntu 22.04 knows keyrings by .gpg only.\n"
+              f"{package}: openpgp-file-has-implementation-specific-extension [usr/share/keyrings/{package}.gpg]\n")
     date = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(epoch))
     files.zipped(f"{doc}/changelog.gz", f"{package} ({version}) stable; urgency=medium\n\n"
                  + "".join(f"  * Key {key}\n" for key in repository.keys) + f"\n -- {MAINTAINER}  {date}\n")
-    output = folder / f"{package}_{version}_all.deb"
     build.deb(files, {
         "Package": package, "Version": version, "Architecture": "all", "Maintainer": MAINTAINER, "Section": "misc", "Priority": "optional",
         "Multi-Arch": "foreign", "Homepage": HOMEPAGE,
@@ -100,10 +116,13 @@ def keyring_deb(repository, keys, serial, epoch, folder):
     return output
 
 
-def release_rpm(repository, keys, serial, epoch, folder):
-    """NAME-release: the .repo file of both channels and the keys it names."""
+def release_rpm(repository, keys, serial, folder):
+    """NAME-release: the .repo file of both channels and the keys it names. No folder: where it is kept."""
     name = repository.name
-    files = build.Files(epoch)
+    output = (folder or repository.keyrings) / f"{name}-release-1.{serial}-1.noarch.rpm"
+    if not folder:
+        return output
+    files = build.Files(keys.changed(repository.keys))
     key = f"etc/pki/rpm-gpg/RPM-GPG-KEY-{name}"
     files.add(f"etc/yum.repos.d/{name}.repo", snippets.repo(name, repository.url, "release", f"file:///{key}"))
     files.add(key, keys.public(repository.keys, armor=True))
@@ -112,6 +131,5 @@ def release_rpm(repository, keys, serial, epoch, folder):
     for mark, value in {"@NAME@": name, "@TITLE@": name.capitalize(), "@SERIAL@": str(serial), "@HOMEPAGE@": HOMEPAGE,
                         "@MAINTAINER@": MAINTAINER, "@KEYS@": " ".join(repository.keys)}.items():
         spec = spec.replace(mark, value)
-    output = folder / f"{name}-release-1.{serial}-1.noarch.rpm"
     build.rpm(files, spec, "noarch", output)
     return output

@@ -20,6 +20,7 @@ class Repository:
         self.folder = pathlib.Path(folder).absolute()
         self.private = self.folder / ".publisher"
         self.file = self.private / "repository.json"
+        self.keyrings = self.private / "keyrings"
         self.apt = self.folder / "apt"
         self.yum = self.folder / "yum"
         self.settings = {"name": "choria", "url": DEFAULT_URL, "keys": [], "allow": [], "keyring": {"serial": 0, "of": ""}}
