@@ -42,6 +42,8 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 const NAME: &str = config::build::SUBMIT;
 /// `FileDescriptorName=` of the socket unit.
 const SOCKET: &str = "varlink";
+/// What connections are called in the service manager's store, in which they outlive a restart.
+const CONNECTION: &str = "connection";
 
 struct Prepared {
     arguments: Arguments,
@@ -100,9 +102,14 @@ async fn serve(prepared: Prepared, context: daemon::Context) -> anyhow::Result<E
         tracing::error!(event = "spool_unusable", "no message can be taken at present: {error}");
     }
     let bounds = bounds(&settings, &arguments);
-    let server = Server::new(listener, Arc::clone(&service), bounds);
+    let resumed = context.sockets().take_all(CONNECTION);
+    if !resumed.is_empty() {
+        context.taken_back(CONNECTION);
+        tracing::info!(event = "resumed", "going on with {} connections of the process before this one", resumed.len());
+    }
+    let server = Server::new(listener, Arc::clone(&service), bounds).resume(resumed);
     let stop = CancellationToken::new();
-    let serving = server.run(stop.clone(), GRACE);
+    let serving = server.run_and_keep(stop.clone(), GRACE);
     let mut serving = std::pin::pin!(serving);
     let mut rounds = std::pin::pin!(rounds.run());
     let mut stopping = false;
@@ -143,6 +150,11 @@ async fn serve(prepared: Prepared, context: daemon::Context) -> anyhow::Result<E
             }
         }
     };
+    let (ended, open) = ended;
+    let count = open.len();
+    if context.keep(CONNECTION, open) {
+        tracing::info!(event = "kept", "{count} connections are left to the process after this one, if there is one");
+    }
     match ended {
         Ended::Idle => tracing::info!("nobody was connected for a while: ending, as was asked for"),
         Ended::Stopped => tracing::info!("stopped"),
