@@ -38,6 +38,7 @@ with open(file, "a", buffering=1) as lines:
             print(f"refused {answer}", file=lines)
             sys.exit(1)
         print(answer["parameters"]["id"], file=lines)
+        time.sleep(0.1)  # fewer than a spool holds
         if os.path.exists(f"{file}.stop"):
             print("end", file=lines)
             sys.exit(0)

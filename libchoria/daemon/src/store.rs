@@ -12,13 +12,12 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 
 impl Context {
     /// Gives `descriptors` to the service manager's store as `name`, and waits for a moment until it has them; whether
-    /// they were sent. Without a service manager, or one without a store for this unit, they are closed as if nobody
-    /// had tried.
-    pub fn keep(&self, name: &str, descriptors: Vec<OwnedFd>) -> bool {
+    /// they were sent. Without a service manager, or one without a store for this unit, that they are dropped closes them.
+    pub fn keep(&self, name: &str, descriptors: &[OwnedFd]) -> bool {
         if !self.is_supervised() || descriptors.is_empty() {
             return false;
         }
-        let sent = send(name, &descriptors);
+        let sent = send(name, descriptors);
         if let Err(error) = &sent {
             tracing::warn!(event = "not_kept", "{} descriptors could not be kept: {error}", descriptors.len());
         }

@@ -151,8 +151,8 @@ async fn serve(prepared: Prepared, context: daemon::Context) -> anyhow::Result<E
         }
     };
     let (ended, open) = ended;
-    let count = open.len();
-    if context.keep(CONNECTION, open) {
+    if context.keep(CONNECTION, &open) {
+        let count = open.len();
         tracing::info!(event = "kept", "{count} connections are left to the process after this one, if there is one");
     }
     match ended {
