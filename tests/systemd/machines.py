@@ -61,6 +61,9 @@ class Machines:
         self.prefix = f"{PREFIX}-{os.getpid()}"
         # Beside the cached tree, as the upper layers should be on a real file system with room for packages.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=self.tree.parent))
+        if host("stat", "--file-system", "--format=%T", self.folder).stdout.strip() == "overlayfs":
+            self.folder.rmdir()
+            raise Trouble(f"{self.tree.parent} is on an overlay, on which no machine's disk can lie: set CHORIA_MACHINES to a folder elsewhere")
         self.machines = {}
         self.names = {"repository": f"{NETWORK}.1"}
         self.servers = []

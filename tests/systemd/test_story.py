@@ -141,6 +141,15 @@ def test_after_a_reboot_the_node_is_back_by_itself(site):
     assert site.node.get("/etc/choria/server.jwt") == identity
 
 
+def test_after_a_reboot_the_broker_is_back_by_itself(site):
+    before = submitted(site, "local.timer")
+    site.broker.reboot()
+    for unit in ("choria-broker", "choria-provisioner", "choria-aaasvc"):
+        site.broker.wait_active(unit)
+    site.wait_for_nodes()
+    assert submitted(site, "local.timer") == before
+
+
 def test_a_cron_job_of_an_unprivileged_user_reaches_the_stream(site):
     message = site.client.wait_for(lambda: submitted(site, "local.cron"), 150, "the cron job's message is in the stream")
     uid = site.node.run("id", "-u", "jane").stdout.strip()
