@@ -102,6 +102,18 @@ pub enum StartError {
         /// The port.
         port: u16,
     },
+    /// The folder of the streams cannot be used.
+    #[error(
+        "plugin.choria.network.stream.store: {store} cannot be used: {why}; it must be a folder of the broker's user, and a \
+         service may write only what its unit allows: either name a folder below /var/lib/choria/broker, or allow this one \
+         (systemctl edit choria-broker, then [Service] and ReadWritePaths={store})"
+    )]
+    Store {
+        /// The folder.
+        store: String,
+        /// What nats-server said.
+        why: String,
+    },
     /// The TLS front could not be opened.
     #[error(transparent)]
     Front(#[from] FrontError),
@@ -508,7 +520,16 @@ fn ended(parts: &Parts, exit: &Exit) -> StartError {
     if exit.last_words.contains("address already in use") {
         return StartError::PortTaken { address, port };
     }
+    if let (Some(why), Some(streams)) = (refused_store(&exit.last_words), &parts.settings.streams) {
+        return StartError::Store { store: streams.store.display().to_string(), why };
+    }
     StartError::Ended(exit.to_string())
+}
+
+/// What nats-server says about the folder of its streams when that is why it ended.
+fn refused_store(last_words: &str) -> Option<String> {
+    let (_, said) = last_words.split_once("storage directory")?;
+    Some(said.trim_start_matches([' ', '-']).to_owned())
 }
 
 fn outcome(ended: Option<Result<Result<(), ServiceError>, tokio::task::JoinError>>) -> String {

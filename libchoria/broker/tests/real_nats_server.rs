@@ -245,6 +245,8 @@ async fn a_broker_that_cannot_serve_says_why() {
     let port = [("plugin.choria.network.client_port", taken_text.as_str())];
     let missing = [("plugin.security.choria.certificate", "/none.pem"), ("plugin.security.choria.key", "/none.key")];
     let token = [("plugin.security.choria.token_file", stranger.as_str())];
+    // Nobody can make a folder there, not even root.
+    let store = [("plugin.choria.network.stream.store", "/proc/none")];
 
     let real = Some(lab::nats_server());
     let rows = [
@@ -258,6 +260,12 @@ async fn a_broker_that_cannot_serve_says_why() {
         ),
         ("something else", script("other", "#!/bin/sh\necho hello\n"), &[][..], "it said \"hello\""),
         ("port taken", real.clone(), &port[..], "is taken by another program"),
+        (
+            "streams where they cannot be",
+            real.clone(),
+            &store[..],
+            "plugin.choria.network.stream.store: /proc/none cannot be used: mkdir /proc/none",
+        ),
         ("no certificate", real.clone(), &missing[..], "plugin.security.choria.certificate /none.pem cannot be read"),
         ("own token of another issuer", real.clone(), &token[..], "the broker refuses its own token"),
     ];
