@@ -337,7 +337,7 @@ def test_streams_elsewhere_need_one_line(broker):
     write_broker(broker, "/srv/streams", "choria-broker")
     broker.run("install -d -o choria-broker /srv/streams")
     assert broker.run("systemctl start choria-broker", check=False).returncode
-    assert "mkdir /srv/streams" in broker.log_of("choria-broker")
+    assert "ReadWritePaths=/srv/streams" in broker.log_of("choria-broker")
     drop_in(broker, "choria-broker.service", "[Service]\nReadWritePaths=/srv/streams\n")
     broker.run("systemctl restart choria-broker")
     drop_in(broker, "choria-broker.service", "")
