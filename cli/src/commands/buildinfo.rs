@@ -1,5 +1,7 @@
 //! `choria buildinfo`: how this program was built and what servers do by default (spec 09 §15.5, 04 §10).
 
+use config::build::{self, PROVISIONING};
+use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,6 +13,9 @@ pub(crate) struct BuildinfoArguments {
     /// Also list the versions of crates that the build is locked to
     #[arg(long, short = 'D')]
     dependencies: bool,
+    /// Write a JSON document, for scripts
+    #[arg(long)]
+    json: bool,
 }
 
 /// Prints build data, defaults and what the provisioning token of this node says.
@@ -18,25 +23,37 @@ pub(crate) struct BuildinfoArguments {
 /// # Errors
 /// When standard output is gone.
 pub(crate) fn run(arguments: &BuildinfoArguments) -> anyhow::Result<ExitCode> {
-    let path = Path::new(PROVISIONING_TOKEN);
+    let path = Path::new(build::PROVISIONING_TOKEN_FILE);
     let provisioning = match std::fs::read_to_string(path) {
         Ok(token) => match tokens::read_provisioning(token.trim()) {
             Ok(claims) => Some(claims),
             Err(error) => {
-                eprintln!("choria: warning: {}: {error}", path.display());
+                eprintln!("{}: warning: {}: {error}", build::NAME, path.display());
                 None
             }
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
-            eprintln!("choria: warning: the provisioning token {} cannot be read: {error}", path.display());
+            eprintln!("{}: warning: the provisioning token {} cannot be read: {error}", build::NAME, path.display());
             None
         }
     };
+    let provisioning = server::provisioning::in_force(provisioning);
+    let agents = agents()?;
     let mut out = io::stdout().lock();
-    build(&mut out)?;
-    server(&mut out, provisioning.as_ref())?;
+    if arguments.json {
+        let mut document = document(&provisioning, &agents);
+        if arguments.dependencies {
+            document["dependencies"] =
+                foreign_crates(LOCK_FILE).into_iter().map(|(name, version)| json!([name, version])).collect();
+        }
+        writeln!(out, "{document:#}")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    data(&mut out)?;
+    server_settings(&mut out, &provisioning)?;
     plugins(&mut out)?;
+    own(&mut out, &agents)?;
     if arguments.dependencies {
         dependencies(&mut out, LOCK_FILE)?;
     }
@@ -44,71 +61,167 @@ pub(crate) fn run(arguments: &BuildinfoArguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Version, protocol and broker.
-fn build(out: &mut impl Write) -> io::Result<()> {
+fn data(out: &mut impl Write) -> io::Result<()> {
     let data = [
-        ("Version", env!("CARGO_PKG_VERSION")),
-        ("Git SHA", option_env!("CHORIA_BUILD_SHA").unwrap_or("unknown")),
-        ("Build Date", option_env!("CHORIA_BUILD_DATE").unwrap_or("unknown")),
-        ("License", env!("CARGO_PKG_LICENSE")),
+        ("Version", build::VERSION),
+        ("Git SHA", build::SHA),
+        ("Build Date", build::DATE),
+        ("License", build::LICENSE),
         ("Rust", concat!(env!("CARGO_PKG_RUST_VERSION"), " or newer")),
     ];
-    writeln!(out, "Choria build settings:\n\nBuild Data:\n")?;
+    writeln!(out, "{} build settings:\n\nBuild Data:\n", build::DISPLAY_NAME)?;
     data.iter().try_for_each(|(label, text)| writeln!(out, "{label:>12}: {text}"))?;
     writeln!(out, "\nProtocol Defaults and Settings:\n")?;
-    writeln!(out, "{:>24}: mcollective", "Default Collectives")?;
-    writeln!(out, "{:>24}: mcollective", "Client Identity Suffix")?;
+    let collectives: Vec<&str> = build::collectives().collect();
+    writeln!(out, "{:>24}: {}", "Default Collectives", collectives.join(", "))?;
+    writeln!(out, "{:>24}: {}", "Client Identity Suffix", build::CLIENT_IDENTITY_SUFFIX)?;
     writeln!(out, "\nNetwork Broker Settings:\n")?;
-    writeln!(out, "{:>30}: {MOST_CLIENTS}", "Maximum Network Clients")?;
+    writeln!(out, "{:>30}: {}", "Maximum Network Clients", build::MOST_CLIENTS)?;
     writeln!(out, "{:>30}: none, runs the nats-server of this system", "Embedded NATS Server Version")
 }
 
-/// Provisioning and security of servers; `token` is the provisioning token of this node.
-fn server(out: &mut impl Write, token: Option<&ProvisioningClaims>) -> io::Result<()> {
+/// Provisioning and security of servers; `provisioning` is what they go by on this node.
+fn server_settings(out: &mut impl Write, provisioning: &ProvisioningClaims) -> io::Result<()> {
     writeln!(out, "\nServer Settings:\n")?;
     let line = |(label, text): (&str, &str)| (label.to_owned(), text.to_owned());
+    let is_supported = !provisioning.token.is_empty();
     let mut lines = vec![
         line(("Provisioning Target Resolver", "Choria JWT Resolver")),
-        line(("Supports Provisioning", word(token.is_some_and(|token| !token.token.is_empty())))),
-        line(("Provisioning JWT file", PROVISIONING_TOKEN)),
+        line(("Supports Provisioning", word(is_supported))),
+        line(("Provisioning JWT file", build::PROVISIONING_TOKEN_FILE)),
     ];
-    if let Some(token) = token.filter(|token| !token.token.is_empty()) {
+    if is_supported {
         lines.extend([
             line(("Provisioning Token", "*****")),
-            line(("Provisioning Default", word(token.provision_by_default))),
-            line(("Provisioning TLS", word(token.secure))),
-            line(("Default Provisioning Agent", "true")),
+            line(("Provisioning Default", word(provisioning.provision_by_default))),
+            line(("Provisioning TLS", word(provisioning.secure))),
+            line(("Default Provisioning Agent", word(PROVISIONING.agent))),
         ]);
-        let password = if token.username.is_empty() { "" } else { "******" };
+        let password = if provisioning.username.is_empty() { "" } else { "******" };
         let optional = [
-            ("Provisioning Brokers", token.urls.as_str()),
-            ("Provisioning SRV Domain", &token.srv_domain),
-            ("Provisioning Registration Data", &token.registration_data),
-            ("Provisioning Facts", &token.facts),
-            ("Provisioning Broker Username", &token.username),
+            ("Provisioning Brokers", provisioning.urls.as_str()),
+            ("Provisioning SRV Domain", &provisioning.srv_domain),
+            ("Provisioning Registration Data", &provisioning.registration_data),
+            ("Provisioning Facts", &provisioning.facts),
+            ("Provisioning Broker Username", &provisioning.username),
             ("Provisioning Broker Password", password),
-            ("Provisioning Using Protocol v2", if token.protocol_v2 { "true" } else { "" }),
-            ("Provisioning Version Upgrades", if token.allow_update { "true" } else { "" }),
+            ("Provisioning Status File", PROVISIONING.status_file),
+            ("Provisioning Using Protocol v2", if provisioning.protocol_v2 { "true" } else { "" }),
+            ("Provisioning Version Upgrades", if provisioning.allow_update { "true" } else { "" }),
         ];
         lines.extend(optional.into_iter().filter(|(_, text)| !text.is_empty()).map(line));
     }
     lines.iter().try_for_each(|(label, text)| writeln!(out, "{label:>32}: {text}"))?;
-    writeln!(out, "\nSecurity Defaults:\n\n            TLS: true\n  x509 Security: true")
+    writeln!(out, "\nSecurity Defaults:\n\n            TLS: {}\n  x509 Security: {}", build::TLS, build::SECURE)?;
+    if build::TLS && build::SECURE {
+        return Ok(());
+    }
+    writeln!(out, "\nNOTE: this build is not secure: it was made without {}. Use it in laboratories only.", missing())
+}
+
+/// What a build with switched off security lacks.
+fn missing() -> &'static str {
+    match (build::TLS, build::SECURE) {
+        (false, false) => "encryption and signatures",
+        (false, true) => "encryption",
+        _ => "signatures",
+    }
 }
 
 /// What is compiled in.
 fn plugins(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\nAgent Providers:\n")?;
-    AGENT_PROVIDERS.iter().try_for_each(|name| writeln!(out, "  {name} version {}", env!("CARGO_PKG_VERSION")))?;
+    AGENT_PROVIDERS.iter().try_for_each(|name| writeln!(out, "  {name} version {}", build::VERSION))?;
     writeln!(out, "\nData Providers:\n")?;
-    DATA_PROVIDERS.iter().try_for_each(|name| writeln!(out, "  {name} Data version {}", env!("CARGO_PKG_VERSION")))
+    DATA_PROVIDERS.iter().try_for_each(|name| writeln!(out, "  {name} Data version {}", build::VERSION))
+}
+
+/// What the existing tool does not show: agents one by one, brand and paths.
+fn own(out: &mut impl Write, agents: &[(String, String)]) -> io::Result<()> {
+    writeln!(out, "\nAgents:\n")?;
+    agents.iter().try_for_each(|(name, version)| writeln!(out, "  {name} version {version}"))?;
+    writeln!(out, "\nPackage:\n")?;
+    package().iter().try_for_each(|(label, _, text)| writeln!(out, "{label:>16}: {text}"))
+}
+
+/// Brand and paths: label, key, value.
+fn package() -> [(&'static str, &'static str, &'static str); 12] {
+    [
+        ("Name", "name", build::NAME),
+        ("Display Name", "display_name", build::DISPLAY_NAME),
+        ("Vendor", "vendor", build::VENDOR),
+        ("Contact", "contact", build::CONTACT),
+        ("Release", "release", build::RELEASE),
+        ("Server Enabled", "enable_server", word(build::ENABLE_SERVER)),
+        ("Commands", "bindir", build::BINDIR),
+        ("Daemons", "sbindir", build::SBINDIR),
+        ("Configuration", "etcdir", build::ETCDIR),
+        ("State", "statedir", build::STATEDIR),
+        ("Spool", "spooldir", build::SPOOLDIR),
+        ("Sockets", "rundir", build::RUNDIR),
+    ]
+}
+
+/// Names and versions of the agents that a server can host, sorted.
+fn agents() -> anyhow::Result<Vec<(String, String)>> {
+    let named = |metadata: agents::Metadata| (metadata.name.to_string(), metadata.version.into_owned());
+    let mut all: Vec<(String, String)> = server::compiled_agents()?.into_iter().map(named).collect();
+    all.sort_unstable();
+    Ok(all)
+}
+
+/// Everything as one document; secrets are only hinted at.
+fn document(provisioning: &ProvisioningClaims, agents: &[(String, String)]) -> Value {
+    let hint = |secret: &str| if secret.is_empty() { "" } else { "*****" };
+    let package: serde_json::Map<String, Value> =
+        package().iter().map(|(_, key, text)| ((*key).to_owned(), Value::from(*text))).collect();
+    json!({
+        "version": build::VERSION,
+        "sha": build::SHA,
+        "build_date": build::DATE,
+        "license": build::LICENSE,
+        "rust": build::RUST,
+        "package": package,
+        "collectives": build::collectives().collect::<Vec<_>>(),
+        "client_identity_suffix": build::CLIENT_IDENTITY_SUFFIX,
+        "max_broker_clients": build::MOST_CLIENTS,
+        "tls": build::TLS,
+        "secure": build::SECURE,
+        "provisioning": {
+            "supported": !provisioning.token.is_empty(),
+            "token_file": build::PROVISIONING_TOKEN_FILE,
+            "token": hint(&provisioning.token),
+            "default": provisioning.provision_by_default,
+            "tls": provisioning.secure,
+            "agent": PROVISIONING.agent,
+            "brokers": provisioning.url_list().collect::<Vec<_>>(),
+            "srv_domain": provisioning.srv_domain,
+            "registration_data": provisioning.registration_data,
+            "facts": provisioning.facts,
+            "status_file": PROVISIONING.status_file,
+            "username": provisioning.username,
+            "password": hint(&provisioning.password),
+            "protocol_v2": provisioning.protocol_v2,
+            "allow_update": provisioning.allow_update,
+        },
+        "agent_providers": AGENT_PROVIDERS,
+        "data_providers": DATA_PROVIDERS,
+        "agents": agents.iter().map(|(name, version)| json!({"name": name, "version": version})).collect::<Vec<_>>(),
+        "agents_asked_for": build::agents().collect::<Vec<_>>(),
+    })
 }
 
 /// The crates of other projects in `lock_file`, the text of a Cargo.lock, names right-aligned.
 fn dependencies(out: &mut impl Write, lock_file: &str) -> io::Result<()> {
-    let crates: Vec<(&str, &str)> = lock_file.split("[[package]]").filter_map(foreign_crate).collect();
+    let crates = foreign_crates(lock_file);
     let width = crates.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     writeln!(out, "\nCompile time module dependencies:\n")?;
     crates.iter().try_for_each(|(name, version)| writeln!(out, "  {name:>width$} {version}"))
+}
+
+/// Names and versions of the crates of others.
+fn foreign_crates(lock_file: &str) -> Vec<(&str, &str)> {
+    lock_file.split("[[package]]").filter_map(foreign_crate).collect()
 }
 
 /// Name and version of one entry; nothing for our own crates, which have no source.
@@ -124,15 +237,6 @@ fn foreign_crate(entry: &str) -> Option<(&str, &str)> {
 fn word(flag: bool) -> &'static str {
     if flag { "true" } else { "false" }
 }
-
-/// Where packages look for the token that makes a new node provision itself; set when packages are built.
-const PROVISIONING_TOKEN: &str = match option_env!("CHORIA_PROVISIONING_JWT") {
-    Some(path) => path,
-    None => "/etc/choria/provisioning.jwt",
-};
-
-/// Connections that a broker accepts.
-const MOST_CLIENTS: u32 = 50_000;
 
 const AGENT_PROVIDERS: &[&str] = &["Built-in Agents"];
 const DATA_PROVIDERS: &[&str] = &["Choria", "Config_item", "Machine_state", "Scout"];
@@ -166,13 +270,13 @@ mod tests {
             .replace("0.29.4", env!("CARGO_PKG_VERSION"))
             .replace("  Go Version: go1.26.8", "        Rust: 1.85 or newer")
             .replace("2.14.2", "none, runs the nats-server of this system");
-        assert_eq!(written(build), wanted);
+        assert_eq!(written(data), wanted);
     }
 
     #[test]
     fn server_settings_are_laid_out_as_recorded() {
         let wanted = recorded("cli/buildinfo.stdout.txt", "\nServer Settings", "\nAgent Providers");
-        assert_eq!(written(|out| server(out, None)), wanted);
+        assert_eq!(written(|out| server_settings(out, &ProvisioningClaims::default())), wanted);
         let token = ProvisioningClaims {
             token: "s3cret".into(),
             urls: "nats://broker.choria.local:4222".into(),
@@ -182,7 +286,7 @@ mod tests {
             ..ProvisioningClaims::default()
         };
         let wanted = recorded("cli/server-status-and-buildinfo.txt", "\nServer Settings", "\nAgent Providers");
-        assert_eq!(written(|out| server(out, Some(&token))), wanted);
+        assert_eq!(written(|out| server_settings(out, &token)), wanted);
     }
 
     #[test]
@@ -193,9 +297,26 @@ mod tests {
             password: "hunter2".into(),
             ..ProvisioningClaims::default()
         };
-        let text = written(|out| server(out, Some(&token)));
+        let text = written(|out| server_settings(out, &token));
         let lines = "    Provisioning Broker Username: provisioner\n    Provisioning Broker Password: ******\n";
         assert!(text.contains(lines) && !text.contains("hunter2") && !text.contains("s3cret"), "{text}");
+        let text = document(&token, &[]).to_string();
+        assert!(text.contains("provisioner") && !text.contains("hunter2") && !text.contains("s3cret"), "{text}");
+    }
+
+    #[test]
+    fn the_agents_of_a_server_are_listed() {
+        let agents = agents().expect("agents");
+        let names: Vec<&str> = agents.iter().map(|(name, _)| name.as_str()).collect();
+        for name in ["choria_provision", "choria_util", "discovery", "rpcutil"] {
+            assert!(names.contains(&name), "{name} is not in {names:?}");
+        }
+        assert_eq!(names.contains(&"load"), cfg!(feature = "load"), "the example is there only when asked for");
+        let text = written(|out| own(out, &agents));
+        assert!(
+            text.starts_with("\nAgents:\n\n  choria_provision version ") && text.contains("\n   Configuration: "),
+            "{text}"
+        );
     }
 
     #[test]

@@ -19,11 +19,18 @@ pub(crate) mod tool;
 pub(crate) mod version;
 
 use clap::CommandFactory;
+use config::{branded, build};
+use std::borrow::Cow;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Prints a usage error on standard error with exit code 1 (spec 09 §1.5), or help and version on standard output.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    let printed = error.print();
+    let printed = match branded(&error.render().to_string()) {
+        Cow::Borrowed(_) => error.print(),
+        Cow::Owned(text) if error.use_stderr() => write!(io::stderr(), "{text}"),
+        Cow::Owned(text) => write!(io::stdout(), "{text}"),
+    };
     if error.use_stderr() || printed.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
@@ -41,7 +48,7 @@ pub(crate) fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("choria: error: {}", sentence(&error));
+            eprintln!("{}: error: {}", build::NAME, branded(&sentence(&error)));
             ExitCode::FAILURE
         }
     }

@@ -26,6 +26,6 @@ pub const RESTART_EXIT_CODE: u8 = 75;
 /// Reports an error that came before [`run`](crate::run()) could start the log: the whole chain on standard error, code 1.
 #[must_use]
 pub fn fail(name: &str, error: &anyhow::Error) -> ExitCode {
-    eprintln!("{name}: {error:#}");
+    eprintln!("{name}: {}", config::branded(&format!("{error:#}")));
     ExitCode::FAILURE
 }

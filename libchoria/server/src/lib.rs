@@ -41,4 +41,4 @@ pub use problems::{Problem, Problems};
 pub use program::{Arguments, run};
 pub use provision_agent::{ProvisionSetup, provision_agent};
 pub use server::{Error, Running, Server};
-pub use settings::{Parts, Settings};
+pub use settings::{Parts, Settings, compiled_agents};

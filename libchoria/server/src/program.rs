@@ -206,7 +206,7 @@ fn parts(
                     file = %token.path().display(),
                     "the provisioning token {} has expired, so the broker refuses it: replace the file, it is read at each \
                      attempt; credentials of this node stay as they are",
-                    token.path().display()
+                    token.origin()
                 );
             }
             let parts = Parts::provisioning(settings, setup(true, token), StdRng::from_entropy())?;

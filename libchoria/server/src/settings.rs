@@ -166,9 +166,23 @@ impl Parts {
     }
 }
 
-/// The built-in agents, and one more.
+/// The agents that this build can host, as they describe themselves: the built-in ones, those of a custom build, and
+/// `choria_provision`, which is there where a provisioning token is.
+///
+/// # Errors
+/// An agent whose name is none.
+pub fn compiled_agents() -> Result<Vec<agents::Metadata>, InvalidName> {
+    let mut all = builtin::agents()?;
+    all.extend(extra_agents::agents()?);
+    let mut all: Vec<agents::Metadata> = all.iter().map(|agent| agent.metadata().clone()).collect();
+    all.push(crate::provision_agent::metadata()?);
+    Ok(all)
+}
+
+/// The built-in agents, those of a custom build, and one more.
 fn roster(services_only: bool, more: Option<Arc<dyn Agent>>) -> Result<Arc<Roster>, Problem> {
     let mut agents = builtin::agents().map_err(|error: InvalidName| Problem::from(error))?;
+    agents.extend(extra_agents::agents().map_err(|error: InvalidName| Problem::from(error))?);
     agents.extend(more);
     Ok(Arc::new(Roster::new(agents, services_only)?))
 }

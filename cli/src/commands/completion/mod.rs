@@ -94,7 +94,8 @@ pub(crate) fn run(arguments: &CompletionArguments, global: &Global) -> anyhow::R
         Some(list) => arguments.listed(list, global)?,
         None => {
             let shell = arguments.shell.unwrap_or(if arguments.zsh { Shell::Zsh } else { Shell::Bash });
-            shell.script().to_owned()
+            // Nothing in them is a word of the protocol.
+            shell.script().replace("choria", config::build::NAME)
         }
     };
     io::stdout().write_all(text.as_bytes())?;

@@ -160,7 +160,8 @@ impl Report {
     }
 
     fn add(&mut self, check: &'static str, result: Verdict, text: impl Into<String>, fix: Option<String>) {
-        self.findings.push(Finding { check, result, text: text.into(), fix });
+        let branded = |text: String| config::branded(&text).into_owned();
+        self.findings.push(Finding { check, result, text: branded(text.into()), fix: fix.map(branded) });
     }
 }
 

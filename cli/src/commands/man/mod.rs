@@ -10,6 +10,7 @@ use anyhow::Context;
 use clap::{Arg, Command, CommandFactory};
 use clap_mangen::Man;
 use config::roff::{bold, escaped, sentence};
+use config::{branded_page, build};
 use more::More;
 use std::fmt::Write as _;
 use std::io;
@@ -45,12 +46,20 @@ fn pages(root: Command) -> io::Result<Vec<(String, String)>> {
     let mut pages = Vec::new();
     for command in commands {
         let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
-        pages.push((format!("{name}.1"), page(command, "1", &more::of(&name))?));
+        // What stands behind is found by the name it has in this tree.
+        let plain = name.replacen(build::NAME, "choria", 1);
+        pages.push((format!("{name}.1"), page(command, "1", &more::of(&plain))?));
     }
     for (command, more) in daemons::all() {
         pages.push((format!("{}.8", command.get_name()), page(&command, "8", &more)?));
     }
     pages.push(("choria.conf.5".to_owned(), config::man_page()));
+    for (name, page) in &mut pages {
+        if let Some(rest) = name.strip_prefix("choria").filter(|_| !name.starts_with(build::NAME)) {
+            *name = format!("{}{rest}", build::NAME);
+        }
+        *page = branded_page(page).into_owned();
+    }
     Ok(pages)
 }
 
@@ -62,7 +71,7 @@ fn collect<'a>(command: &'a Command, all: &mut Vec<&'a Command>) {
 
 /// One page.
 fn page(command: &Command, section: &str, more: &More) -> io::Result<String> {
-    let version = format!("Choria {}", env!("CARGO_PKG_VERSION"));
+    let version = format!("{} {}", build::DISPLAY_NAME, build::VERSION);
     // Longer texts are laid out for terminals; the manual has its examples instead.
     let is_laid_out = |arg: &Arg| arg.get_long_help().is_some_and(|help| help.to_string().contains('\n'));
     let brief = |arg: Arg| if is_laid_out(&arg) { arg.long_help(None::<&str>) } else { arg };

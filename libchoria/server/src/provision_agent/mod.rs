@@ -61,7 +61,16 @@ pub struct ProvisionSetup {
 /// # Errors
 /// Never: its name is valid; it is said by type rather than by a panic.
 pub fn provision_agent(setup: ProvisionSetup, control: Control, random: StdRng) -> Result<Arc<dyn Agent>, InvalidName> {
-    let metadata = Metadata {
+    let metadata = metadata()?;
+    let config_file = std::path::absolute(&setup.config_file).unwrap_or_else(|_| setup.config_file.clone());
+    let setup = ProvisionSetup { config_file, ..setup };
+    let state = Arc::new(Mutex::new(State::new(random)));
+    Ok(Arc::new(Rpc(Provision { metadata, setup, control, state, turn: tokio::sync::Mutex::default() })))
+}
+
+/// How the agent describes itself.
+pub(crate) fn metadata() -> Result<Metadata, InvalidName> {
+    Ok(Metadata {
         license: "Apache-2.0".into(),
         author: "R.I.Pienaar <rip@devco.net>".into(),
         timeout: Duration::from_secs(20),
@@ -71,11 +80,7 @@ pub fn provision_agent(setup: ProvisionSetup, control: Control, random: StdRng) 
         description: "Choria Provisioner".into(),
         provider: "".into(),
         service: false,
-    };
-    let config_file = std::path::absolute(&setup.config_file).unwrap_or_else(|_| setup.config_file.clone());
-    let setup = ProvisionSetup { config_file, ..setup };
-    let state = Arc::new(Mutex::new(State::new(random)));
-    Ok(Arc::new(Rpc(Provision { metadata, setup, control, state, turn: tokio::sync::Mutex::default() })))
+    })
 }
 
 /// Completes or undoes what an earlier process was writing when it ended. To be called before the configuration is read.
@@ -151,7 +156,10 @@ impl Provision {
     fn jwt(&self, call: &Authorized) -> Done {
         let inputs: Inputs = call.inputs()?;
         self.admit_round(call, &inputs.token, RECONFIGURE)?;
-        let text = read_bounded(self.setup.token.path()).map_err(|error| {
+        let Some(path) = self.setup.token.path() else {
+            return Err(call.aborted("No Provisioning JWT file has been configured".to_owned()));
+        };
+        let text = read_bounded(path).map_err(|error| {
             call.aborted(match error.kind() {
                 io::ErrorKind::NotFound => "Provisioning JWT file does not exist".to_owned(),
                 _ => format!("Could not read Provisioning JWT: {error}"),

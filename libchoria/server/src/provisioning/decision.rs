@@ -112,7 +112,7 @@ pub enum Refusal {
     /// No configuration or no credentials, and the token does not provision by default. The original runs on without
     /// verifying any request.
     #[error(
-        "{why}, and the provisioning token does not provision by default: make it with --default (claim chpd), or set plugin.choria.server.provision = true in {file}"
+        "{why}, and the provisioning token does not provision by default: make it with --default (claim chpd; provisioning.default of a custom build), or set plugin.choria.server.provision = true in {file}"
     )]
     NotByDefault {
         /// The configuration file.

@@ -2,6 +2,7 @@
 //! file, and its connection (spec 06 §2.1, §2.3, §2.4).
 
 use super::token::ProvisioningToken;
+use config::build;
 use config::{Environment, Inputs, Kind, Problems, Protection, Settings, keys};
 use network::{Login, Options, Role, Servers, Tls, TlsFiles, Trust, UserPassword};
 use std::path::Path;
@@ -28,6 +29,10 @@ pub(crate) fn settings(
     }
     if let (Some(name), None) = (name, inputs.text(keys::IDENTITY.name())) {
         inputs.set(keys::IDENTITY.name(), name);
+    }
+    let status_file = build::PROVISIONING.status_file;
+    if inputs.text(keys::STATUS_FILE_PATH.name()).is_none() && !status_file.is_empty() {
+        inputs.set(keys::STATUS_FILE_PATH.name(), status_file);
     }
     if inputs.text(keys::STATUS_UPDATE_INTERVAL.name()).is_none() {
         inputs.set(keys::STATUS_UPDATE_INTERVAL.name(), STATUS_INTERVAL);
@@ -68,8 +73,13 @@ pub(crate) fn network(settings: &Settings, token: &ProvisioningToken) -> Result<
     let servers = Servers::Search(Arc::new(token.search()));
     let claims = token.claims();
     let with_user = !claims.username.is_empty() && !claims.password.is_empty();
+    // A build that says everything itself has user and password at most.
+    let login = match token.path() {
+        Some(file) => Login::Token { token_file: file.to_owned(), seed_file: None },
+        None => Login::Anonymous,
+    };
     Ok(Options {
-        login: Login::Token { token_file: token.path().to_owned(), seed_file: None },
+        login,
         user: with_user.then(|| UserPassword { user: claims.username.clone(), password: claims.password.clone() }),
         inbox_prefix: format!("{COLLECTIVE}.reply"),
         ..Options::new(Role::Server, settings.identity().as_str(), servers, tls)

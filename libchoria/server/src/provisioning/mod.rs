@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | `token` | [`ProvisioningToken`], the node's `provisioning.jwt` |
+//! | `token` | [`ProvisioningToken`], the node's `provisioning.jwt`, or what is compiled in |
 //! | `credentials` | the test of the server's own token and seed |
 //! | `decision` | [`decide`]: pure, once per process |
 //! | `preparation` | [`prepare`]: reads the files, decides, gives the settings to start with |
@@ -22,7 +22,7 @@ pub use credentials::CredentialFault;
 pub use decision::{Configured, Decision, Found, Reason, Refusal, TokenFound, decide};
 pub use preparation::{PrepareError, Prepared, prepare};
 pub use targets::{TargetsError, targets};
-pub use token::{InvalidToken, ProvisioningToken, SYSTEM_TOKEN};
+pub use token::{InvalidToken, ProvisioningToken, SYSTEM_TOKEN, in_force};
 
 pub(crate) use credentials::judge;
 pub(crate) use defaults::network;

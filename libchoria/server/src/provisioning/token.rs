@@ -1,5 +1,6 @@
-//! The provisioning token of a node: where it is and what it must say (spec 06 §1).
+//! The provisioning token of a node: where it is and what it must say, and what a build says without one (spec 06 §1).
 
+use config::build;
 use network::{InvalidAddress, Search, ServerAddress, parse_addresses};
 use std::fmt;
 use std::io;
@@ -9,13 +10,13 @@ use subtle::ConstantTimeEq;
 use tokens::{Invalid, KeyError, ProvisioningClaims, read_provisioning, read_token};
 
 /// Where the token is looked for when none is beside the configuration file.
-pub const SYSTEM_TOKEN: &str = config::build::PROVISIONING_TOKEN_FILE;
+pub const SYSTEM_TOKEN: &str = build::PROVISIONING_TOKEN_FILE;
 
-/// A `provisioning.jwt` that can be used. Nobody has verified it: that is the business of broker and provisioner, to the
-/// node it is a configuration file.
+/// A `provisioning.jwt` that can be used, or what the build specification says in its place. Nobody has verified it: that
+/// is the business of broker and provisioner, to the node it is a configuration file.
 #[derive(Clone)]
 pub struct ProvisioningToken {
-    path: PathBuf,
+    path: Option<PathBuf>,
     claims: ProvisioningClaims,
     addresses: Vec<ServerAddress>,
 }
@@ -62,11 +63,11 @@ pub enum InvalidToken {
 }
 
 impl ProvisioningToken {
-    /// The token for the configuration file `config`: `provisioning.jwt` beside it, else [`SYSTEM_TOKEN`]; `None` when
-    /// neither file exists.
+    /// The token for the configuration file `config`: `provisioning.jwt` beside it, else [`SYSTEM_TOKEN`], else what is
+    /// compiled in; `None` when neither file exists and nothing is.
     ///
     /// # Errors
-    /// [`InvalidToken`]. A file beside the configuration that cannot be used is not passed over for the other.
+    /// [`InvalidToken`]. A file that cannot be used is not passed over for what comes after it.
     pub fn find(config: &Path) -> Result<Option<Self>, InvalidToken> {
         for path in [config.with_file_name("provisioning.jwt"), PathBuf::from(SYSTEM_TOKEN)] {
             match Self::read(&path) {
@@ -74,7 +75,18 @@ impl ProvisioningToken {
                 found => return found.map(Some),
             }
         }
-        Ok(None)
+        Self::compiled_in(&build::PROVISIONING)
+    }
+
+    /// What `built` says, if it says where to connect.
+    ///
+    /// # Errors
+    /// [`InvalidToken`], if the build specification was less strict than this.
+    pub fn compiled_in(built: &build::Provisioning) -> Result<Option<Self>, InvalidToken> {
+        if built.brokers.is_empty() && built.srv_domain.is_empty() {
+            return Ok(None);
+        }
+        Self::judge(None, compiled_claims(built)).map(Some)
     }
 
     /// Reads the token in `path`.
@@ -90,9 +102,13 @@ impl ProvisioningToken {
     /// # Errors
     /// Every [`InvalidToken`] but [`InvalidToken::File`].
     pub fn parse(path: &Path, text: &str) -> Result<Self, InvalidToken> {
-        let file = || path.to_owned();
-        let claims =
-            read_provisioning(text.trim()).map_err(|reason| InvalidToken::Malformed { path: file(), reason })?;
+        let claims = read_provisioning(text.trim())
+            .map_err(|reason| InvalidToken::Malformed { path: path.to_owned(), reason })?;
+        Self::judge(Some(path), completed(claims, &build::PROVISIONING))
+    }
+
+    fn judge(path: Option<&Path>, claims: ProvisioningClaims) -> Result<Self, InvalidToken> {
+        let file = || path.unwrap_or(Path::new(COMPILED_IN)).to_owned();
         if claims.token.is_empty() {
             return Err(InvalidToken::NoSecret(file()));
         }
@@ -107,13 +123,19 @@ impl ProvisioningToken {
         }
         let urls: Vec<&str> = claims.url_list().collect();
         let addresses = parse_addresses(&urls).map_err(|reason| InvalidToken::Address { path: file(), reason })?;
-        Ok(Self { path: file(), claims, addresses })
+        Ok(Self { path: path.map(Path::to_owned), claims, addresses })
     }
 
-    /// The file.
+    /// The file; `None` when it is compiled in.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Where it comes from, in words: the file, or the build.
+    #[must_use]
+    pub fn origin(&self) -> std::path::Display<'_> {
+        self.path().unwrap_or(Path::new(COMPILED_IN)).display()
     }
 
     /// What it says.
@@ -151,6 +173,44 @@ impl fmt::Debug for ProvisioningToken {
             .finish_non_exhaustive()
     }
 }
+
+/// What a server goes by that has the claims `token`, or no token at all: a token's optional claims that are empty are
+/// those of the build, and so is everything without one (spec 06 §1.3). Not judged.
+#[must_use]
+pub fn in_force(token: Option<ProvisioningClaims>) -> ProvisioningClaims {
+    let built = &build::PROVISIONING;
+    token.map_or_else(|| compiled_claims(built), |claims| completed(claims, built))
+}
+
+/// What a build says, as the claims of a token that never expires.
+fn compiled_claims(built: &build::Provisioning) -> ProvisioningClaims {
+    let claims = ProvisioningClaims {
+        token: built.token.to_owned(),
+        secure: built.tls,
+        urls: built.brokers.to_owned(),
+        srv_domain: built.srv_domain.to_owned(),
+        provision_by_default: built.default,
+        protocol_v2: built.protocol_v2,
+        allow_update: built.allow_update,
+        ..ProvisioningClaims::default()
+    };
+    completed(claims, built)
+}
+
+/// A token's claims over those of the build; the claims that a token always has replace the build's as they are.
+fn completed(claims: ProvisioningClaims, built: &build::Provisioning) -> ProvisioningClaims {
+    let or = |claim: String, built: &str| if claim.is_empty() { built.to_owned() } else { claim };
+    ProvisioningClaims {
+        facts: or(claims.facts, built.facts),
+        registration_data: or(claims.registration_data, built.registration_data),
+        username: or(claims.username, built.username),
+        password: or(claims.password, built.password),
+        ..claims
+    }
+}
+
+/// Stands for the file where there is none.
+const COMPILED_IN: &str = "compiled into this program";
 
 fn is_domain(text: &str) -> bool {
     text.len() <= 253 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
@@ -222,6 +282,50 @@ mod tests {
         }
     }
 
+    const BUILT: build::Provisioning = build::Provisioning {
+        brokers: "b1.acme.example:4222,b2.acme.example:4222",
+        token: "compiled",
+        username: "waiting",
+        password: "hunter2",
+        facts: "/etc/acme/facts.json",
+        default: true,
+        protocol_v2: true,
+        ..build::PROVISIONING
+    };
+
+    #[test]
+    fn a_build_stands_in_for_a_token() {
+        let token = ProvisioningToken::compiled_in(&BUILT).expect("usable").expect("compiled in");
+        assert!(token.path().is_none() && token.is_secret("compiled") && !token.is_expired(SystemTime::now()));
+        let claims = token.claims();
+        assert!(claims.provision_by_default && claims.protocol_v2 && !claims.allow_update);
+        assert_eq!((claims.username.as_str(), claims.facts.as_str()), ("waiting", "/etc/acme/facts.json"));
+        assert_eq!(token.addresses.len(), 2);
+        assert!(!format!("{token:?}").contains("hunter2"));
+        let rows = [
+            (build::Provisioning { brokers: "", ..BUILT }, None),
+            (build::Provisioning { token: "", ..BUILT }, Some("compiled into this program has no auth token")),
+            (build::Provisioning { brokers: "b1", ..BUILT }, Some("compiled into this program names a broker")),
+        ];
+        for (built, words) in rows {
+            match (ProvisioningToken::compiled_in(&built), words) {
+                (Ok(None), None) => {}
+                (Err(error), Some(words)) => assert!(error.to_string().contains(words), "{error}"),
+                (got, _) => panic!("{built:?}: {got:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_replaces_what_it_always_says_and_completes_the_rest() {
+        let token = read_provisioning(&claims(|claims| claims.facts = "/own.json".to_owned())).expect("claims");
+        let merged = completed(token, &BUILT);
+        assert_eq!((merged.token.as_str(), merged.urls.as_str()), ("s3cret", "broker.example.net:4222"));
+        assert!(!merged.provision_by_default && !merged.protocol_v2, "what a token always says is the token's");
+        assert_eq!((merged.facts.as_str(), merged.username.as_str()), ("/own.json", "waiting"));
+        assert_eq!(merged.password, "hunter2");
+    }
+
     #[test]
     fn recorded_tokens_are_read() {
         let rows = [
@@ -247,7 +351,7 @@ mod tests {
         let beside = folder.path().join("provisioning.jwt");
         std::fs::write(&beside, claims(|_| {})).expect("written");
         let found = ProvisioningToken::find(&config).expect("usable").expect("found");
-        assert_eq!(found.path(), beside);
+        assert_eq!(found.path(), Some(beside.as_path()));
         assert!(found.is_secret("s3cret") && !found.is_secret("s3cre") && !found.is_secret(""));
         assert!(!format!("{found:?}").contains("s3cret"));
         std::fs::write(&beside, "garbage").expect("written");
