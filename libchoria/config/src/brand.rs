@@ -55,7 +55,7 @@ fn rename(text: &str, names: &Names, hyphen: &str) -> String {
     let paths = [
         ("/usr/sbin/choria", format!("{}/{name}", names.sbindir)),
         ("/usr/bin/choria", format!("{}/{name}", names.bindir)),
-        ("/etc/choria-provisioner/choria-provisioner", format!("{}-provisioner/{name}-provisioner", names.etcdir)),
+        ("/etc/choria-provisioner/choria-provisioner", format!("/etc/{name}-provisioner/{name}-provisioner")),
         ("/etc/choria", names.etcdir.to_owned()),
         ("/var/lib/choria", names.statedir.to_owned()),
         ("/var/spool/choria", names.spooldir.to_owned()),

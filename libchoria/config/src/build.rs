@@ -46,11 +46,11 @@ pub const SBINDIR: &str = env!("CHORIA_SPEC_SBINDIR");
 /// Configuration.
 pub const ETCDIR: &str = env!("CHORIA_SPEC_ETCDIR");
 /// What daemons keep.
-pub const STATEDIR: &str = env!("CHORIA_SPEC_STATEDIR");
+pub const STATEDIR: &str = concat!("/var/lib/", env!("CHORIA_SPEC_NAME"));
 /// What waits to be delivered.
-pub const SPOOLDIR: &str = env!("CHORIA_SPEC_SPOOLDIR");
+pub const SPOOLDIR: &str = concat!("/var/spool/", env!("CHORIA_SPEC_NAME"));
 /// Sockets.
-pub const RUNDIR: &str = env!("CHORIA_SPEC_RUNDIR");
+pub const RUNDIR: &str = concat!("/run/", env!("CHORIA_SPEC_NAME"));
 
 /// The server's configuration.
 pub const SERVER_CONFIG: &str = concat!(env!("CHORIA_SPEC_ETCDIR"), "/server.conf");
@@ -66,13 +66,13 @@ pub const USER_CONFIG: &str = concat!(".", env!("CHORIA_SPEC_NAME"), "rc");
 pub const AAASVC_CONFIG: &str = concat!(env!("CHORIA_SPEC_ETCDIR"), "/aaasvc.json");
 /// The provisioner's configuration.
 pub const PROVISIONER_CONFIG: &str =
-    concat!(env!("CHORIA_SPEC_ETCDIR"), "-provisioner/", env!("CHORIA_SPEC_NAME"), "-provisioner.yaml");
+    concat!("/etc/", env!("CHORIA_SPEC_NAME"), "-provisioner/", env!("CHORIA_SPEC_NAME"), "-provisioner.yaml");
 /// The server's socket for local tools.
-pub const SERVER_SOCKET: &str = concat!(env!("CHORIA_SPEC_RUNDIR"), "/server.sock");
+pub const SERVER_SOCKET: &str = concat!("/run/", env!("CHORIA_SPEC_NAME"), "/server.sock");
 /// The socket that takes submitted messages.
-pub const SUBMIT_SOCKET: &str = concat!(env!("CHORIA_SPEC_RUNDIR"), "/submit.sock");
+pub const SUBMIT_SOCKET: &str = concat!("/run/", env!("CHORIA_SPEC_NAME"), "/submit.sock");
 /// The spool of submitted messages.
-pub const SUBMISSION_SPOOL: &str = concat!(env!("CHORIA_SPEC_SPOOLDIR"), "/submission");
+pub const SUBMISSION_SPOOL: &str = concat!("/var/spool/", env!("CHORIA_SPEC_NAME"), "/submission");
 
 /// The collectives of a configuration that names none, separated by commas.
 pub const COLLECTIVES: &str = env!("CHORIA_SPEC_COLLECTIVES");
