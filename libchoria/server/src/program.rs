@@ -196,14 +196,14 @@ fn parts(
         Role::Candidate { token, reason, expired } => {
             tracing::info!(
                 event = "waits_to_be_provisioned",
-                file = %token.path().display(),
+                file = %token.origin(),
                 reason = %reason,
                 "waiting to be provisioned: {reason}"
             );
             if expired {
                 tracing::error!(
                     event = "token_expired",
-                    file = %token.path().display(),
+                    file = %token.origin(),
                     "the provisioning token {} has expired, so the broker refuses it: replace the file, it is read at each \
                      attempt; credentials of this node stay as they are",
                     token.origin()
