@@ -1,5 +1,6 @@
 """The command line of publish, apt and yum, and the order in which a publication happens."""
 import argparse
+import os
 import pathlib
 import signal
 import sys
@@ -8,7 +9,7 @@ import tempfile
 from . import apt, keyring, plan, snippets, yum
 from .base import Refused, say, write_whole
 from .gpg import Keys
-from .state import CHANNELS, Repository
+from .state import CHANNELS, DEFAULT_URL, Repository
 
 KINDS = {"apt": (apt.Channel, ".deb"), "yum": (yum.Channel, ".rpm")}
 
@@ -16,6 +17,7 @@ KINDS = {"apt": (apt.Channel, ".deb"), "yum": (yum.Channel, ".rpm")}
 def main(kinds, text):
     """Runs a publication; `kinds` are those that this command may touch."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    os.umask(0o022)  # a web server of another user reads what is written
     args = arguments(kinds, text)
     try:
         publish(args, kinds)
@@ -73,6 +75,8 @@ def prepare(repository, args, kinds, keys, key):
     """One publication, under the lock."""
     trusted = list(repository.keys)
     repository.configure(args.name, args.url, args.allow)
+    if repository.url == DEFAULT_URL:
+        say(f"no --url was given yet: the files that users paste name {DEFAULT_URL}")
     repository.admit_key(key, [keys.fingerprint(one) for one in args.add_key], args.retire_key)
     given = split(args.packages, kinds)
     channels = [KINDS[kind][0](repository, args.channel, keys) for kind in kinds if given[kind] or is_there(repository, kind, args.channel)]

@@ -14,7 +14,8 @@ from . import plan
 from .base import Refused, copy_whole, drop_generations, generation, need, now, point, run, sha256
 from .apt import check_pool
 
-ARCHITECTURES = ("x86_64", "aarch64", "noarch")
+# Source packages are in the same repository: dnf takes them only when it is asked to (dnf download --source).
+ARCHITECTURES = ("x86_64", "aarch64", "noarch", "src")
 COMMON = "{http://linux.duke.edu/metadata/common}"
 REPO = "{http://linux.duke.edu/metadata/repo}"
 QUERY = "\\n".join(["%{NAME}", "%{EPOCHNUM}:%{VERSION}-%{RELEASE}", "%{ARCH}", "%{SOURCERPM}", "%{SHA256HEADER}",
@@ -151,7 +152,7 @@ def read_rpm(path):
     except (Refused, ValueError) as error:
         raise Refused(f"{path} is not a whole rpm package ({error}); build it again")
     if source == "(none)":
-        raise Refused(f"{path} is a source package; publish the binary packages that are built from it")
+        arch = "src"  # its header names the architecture it was packed on
     if arch not in ARCHITECTURES:
         raise Refused(f"{path}: architecture {arch} is none of this repository ({', '.join(ARCHITECTURES)})")
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
