@@ -44,6 +44,7 @@ display_name = "Acme Fleet"
 vendor = "Acme Inc."
 contact = "Acme Operations <ops@acme.example>"
 release = "3acme1"
+enable_server = true
 
 [defaults]
 collectives = ["acme"]
@@ -108,6 +109,13 @@ def test_scripts_of_packages_touch_nothing_of_the_plain_ones(tree):
     for file in [*tree.glob("debian/*.p*[mt]"), *tree.glob("debian/*inst")]:
         left = [line for line in file.read_text().splitlines() if "choria" in line.lower() and "https://" not in line]
         assert not left, f"{file.name}: {left}"
+
+
+def test_the_server_is_enabled_where_the_specification_says_so(tree):
+    assert "\nenable choria-server.service\n" in (tree / "systemd/system-preset/60-choria-server.preset").read_text()
+    rules = (tree / "debian/rules").read_text()
+    assert re.search(r"^\tdh_installsystemd -pacme-fleet-server --no-start .* acme-fleet-server.service$", rules, re.M)
+    assert "\nenable choria-server.service" not in (ROOT / "systemd/system-preset/60-choria-server.preset").read_text()
 
 
 def test_source_code_is_not_touched(tree):
