@@ -19,7 +19,7 @@ use rand::rngs::StdRng;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use submission::delivery::Delivery;
 
 /// The arguments of a server (spec 04 §1.1).
@@ -143,7 +143,8 @@ async fn serve(start: Start, context: daemon::Context) -> anyhow::Result<Exit> {
     let exporter = Exporter { handle: running.handle(), connector, submission };
     let _statistics = exporter::serve(&config, context.sockets(), exporter, context.stop()).await;
     let ready = async {
-        running.attempted().await;
+        // An attempt that fails may take seconds, and a boot waits for every service.
+        let _attempted = tokio::time::timeout(FIRST_ATTEMPT, running.attempted()).await;
         context.ready();
     };
     // Being told to stop comes before being ready: a boot without a network must not hold up a shutdown.
@@ -175,6 +176,9 @@ async fn serve(start: Start, context: daemon::Context) -> anyhow::Result<Exit> {
     let outcome = running.wait(signal).await?;
     Ok(if anew || outcome == Outcome::Restart { Exit::Restart } else { Exit::Clean })
 }
+
+/// How long the first attempt to connect keeps the server from being READY.
+const FIRST_ATTEMPT: Duration = Duration::from_millis(500);
 
 /// What the server is made of, and what reads its configuration anew while it runs.
 fn parts(
