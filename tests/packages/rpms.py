@@ -21,7 +21,7 @@ def run(*command, **options):
     """Runs a program; gives what it printed."""
     words = [str(word) for word in command]
     if not shutil.which(words[0]):
-        raise Trouble(f"{words[0]} was not found: see tests/packages/README.md for what to install")
+        raise Trouble(f"{words[0]} was not found: install your distribution's package of it")
     done = subprocess.run(words, capture_output=True, text=True, **options)
     if done.returncode:
         raise Trouble(f"{' '.join(words)[:400]} exited {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
