@@ -405,6 +405,16 @@ def test_publish_refuses_what_was_changed_behind_its_back(site):
     assert code == 1 and "was changed since it was published" in said, said
 
 
+@pytest.mark.parametrize("gone, words", [("apt/dists/release", "was published and is gone"), ("apt/dists/release/InRelease", "verifying .* failed"),
+                                         ("yum/release/repodata", "was published and is gone"), ("yum/release/repodata/repomd.xml.asc", "verifying .* failed")])
+def test_publish_refuses_to_begin_anew_where_an_index_is_gone(site, gone, words):
+    (site.folder / gone).unlink()
+    before = site.snapshot()
+    code, said = site.publish("release")
+    assert code == 1 and re.search(words, said) and "Traceback" not in said, said
+    assert site.snapshot() == before
+
+
 def test_publish_refuses_an_open_folder_of_keys(published):
     published.keys.home.chmod(0o755)
     try:

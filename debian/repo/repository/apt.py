@@ -34,13 +34,22 @@ class Channel:
         self.repository, self.name, self.keys = repository, channel, keys
         self.root = repository.apt
         self.dists = self.root / "dists"
-        self.link = self.dists / channel
+        self.link = self.link_of(repository, channel)
         self.staged = None
         self.committed = False
 
+    @staticmethod
+    def link_of(repository, channel):
+        """The name under which clients find the index."""
+        return repository.apt / "dists" / channel
+
     @property
     def exists(self):
-        return (self.link / "InRelease").is_file()
+        """Whether there is an index; one that was published and is gone is no empty channel."""
+        there = self.link.is_symlink() or self.link.exists()
+        if not there and f"{self.kind}/{self.name}" in self.repository.settings["published"]:
+            raise Refused(f"{self.link} was published and is gone; restore the repository from its backup")
+        return there
 
     def existing(self, trusted, files=True):
         """What is published, after the index proved to be ours and (with `files`) the files to be what it says."""

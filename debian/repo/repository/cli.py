@@ -102,6 +102,8 @@ def prepare(repository, args, kinds, keys, key):
             pages(repository, keys, args.channel)
             for channel, existing, decided in jobs:
                 channel.commit({package.place for package in [*existing, *decided.all]})
+            repository.settings["published"] = sorted({*repository.settings["published"], *(f"{channel.kind}/{channel.name}" for channel in channels)})
+            repository.save()
         except BaseException:
             for channel, _, _ in jobs:
                 if not channel.committed:
@@ -126,7 +128,7 @@ def split(paths, kinds):
 
 def is_there(repository, kind, channel):
     """Whether the channel was published before."""
-    return (repository.apt / "dists" / channel).is_dir() if kind == "apt" else (repository.yum / channel / "repodata").is_dir()
+    return f"{kind}/{channel}" in repository.settings["published"] or KINDS[kind][0].link_of(repository, channel).is_symlink()
 
 
 def decide(channel, paths, trusted, args):

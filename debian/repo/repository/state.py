@@ -23,7 +23,7 @@ class Repository:
         self.keyrings = self.private / "keyrings"
         self.apt = self.folder / "apt"
         self.yum = self.folder / "yum"
-        self.settings = {"name": "choria", "url": DEFAULT_URL, "keys": [], "allow": [], "keyring": {"serial": 0, "of": ""}}
+        self.settings = {"name": "choria", "url": DEFAULT_URL, "keys": [], "allow": [], "published": [], "keyring": {"serial": 0, "of": ""}}
         if self.file.is_file():
             try:
                 self.settings.update(json.loads(self.file.read_text()))
