@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use config::build;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// The Choria AAA Service: logs people in and signs their requests
 #[derive(Debug, Parser)]
@@ -26,6 +27,9 @@ enum Command {
         /// Log debug messages, to the journal or standard error
         #[arg(long)]
         debug: bool,
+        /// End when nobody was connected for so long, such as 10m; the socket unit starts it at the next login
+        #[arg(long, value_name = "DURATION", value_parser = aaasvc::parse_idle)]
+        idle_exit: Option<Duration>,
         #[arg(long, hide = true)]
         disable_tls: bool,
     },
@@ -35,8 +39,8 @@ enum Command {
 
 fn main() -> ExitCode {
     match Args::parse().command {
-        Command::Run { config, pid, debug, disable_tls } => {
-            aaasvc::run(&aaasvc::Arguments { config, pid_file: pid, debug, disable_tls })
+        Command::Run { config, pid, debug, idle_exit, disable_tls } => {
+            aaasvc::run(&aaasvc::Arguments { config, pid_file: pid, debug, disable_tls, idle_exit })
         }
         Command::Crypt => aaasvc::crypt(),
     }

@@ -28,6 +28,7 @@ mod sign;
 mod testing;
 
 pub use crypt::crypt;
+pub use daemon::parse_idle;
 pub use http::EncryptionError;
 pub use program::{Arguments, run};
 pub use settings::{InvalidDuration, Problem, Problems};

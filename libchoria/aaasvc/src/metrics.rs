@@ -61,6 +61,14 @@ impl Metrics {
         }
     }
 
+    /// How many people logged in, and how many were refused.
+    pub(crate) fn login_counts(&self) -> (u64, u64) {
+        let all = lock(&self.logins);
+        let refused: u64 = all.values().flat_map(|logins| logins.refused.values()).sum();
+        let count: u64 = all.values().map(|logins| logins.count).sum();
+        (count.saturating_sub(refused), refused)
+    }
+
     pub(crate) fn signature(&self, outcome: Signature) {
         self.signatures[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }

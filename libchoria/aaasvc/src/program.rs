@@ -33,6 +33,8 @@ pub struct Arguments {
     pub debug: bool,
     /// `--disable-tls`: plain HTTP.
     pub disable_tls: bool,
+    /// `--idle-exit`: end when nobody was connected for so long.
+    pub idle_exit: Option<Duration>,
 }
 
 /// Runs the service to its end; the exit code is for `main`.
@@ -63,6 +65,9 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<(Prepared, Options)> {
     let sockets = Sockets::from_environment(NAME);
     let given = sockets.main_tcp(SOCKET)?;
     let settings = Settings::read(&arguments.config, circumstances(arguments, given.is_some()))?;
+    if arguments.idle_exit.is_some() {
+        may_end_idle(&settings, given.is_some())?;
+    }
     let logging = match arguments.debug {
         true => Logging { level: Level::Debug, ..Logging::default() },
         false => Logging::from_settings(settings.logfile.as_deref(), Some(&settings.loglevel)),
@@ -77,6 +82,23 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<(Prepared, Options)> {
         ..Options::new(NAME)
     };
     Ok((Prepared { arguments: arguments.clone(), settings, given }, options))
+}
+
+/// Whether `--idle-exit` would leave something undone.
+fn may_end_idle(settings: &Settings, given_socket: bool) -> anyhow::Result<()> {
+    if !given_socket {
+        anyhow::bail!(
+            "--idle-exit needs a socket of the service manager, which starts the service again at the next login: see \
+             choria-aaasvc.socket"
+        );
+    }
+    if settings.signer.as_ref().is_some_and(|signer| signer.service) {
+        anyhow::bail!(
+            "--idle-exit: requests to sign also come over the network (basicjwt_signer.choria_service), where nobody could \
+             start the service again: leave out one of the two"
+        );
+    }
+    Ok(())
 }
 
 fn circumstances(arguments: &Arguments, given_socket: bool) -> Circumstances {
@@ -118,7 +140,7 @@ async fn serve(prepared: Prepared, context: daemon::Context) -> anyhow::Result<E
     let stop = Stop::default();
     let mut work = Work { tasks: JoinSet::new(), beats: Vec::new() };
     let service = workshop.start_service(&mut work, &stop)?;
-    let address = workshop.start_http(given, &mut work, &stop).await?;
+    let address = workshop.start_http(given, &mut work, &stop, &context).await?;
     let _statistics = workshop.statistics(service.clone(), &context).await?;
     // The decisions of the others must reach the streams, so these stop after them.
     let mut last: JoinSet<()> = JoinSet::new();
@@ -126,6 +148,8 @@ async fn serve(prepared: Prepared, context: daemon::Context) -> anyhow::Result<E
         start_stream(stream, &mut last, &stop);
     }
 
+    let identity = workshop.settings.choria.as_ref().map(|choria| choria.identity().to_string());
+    let _questions = daemon::answer_status(&context, "Choria AAA Service", identity.unwrap_or_default());
     context.ready();
     let (metrics, memory) = (Arc::clone(&workshop.metrics), Arc::clone(&workshop.memory));
     let status = async {
@@ -140,6 +164,7 @@ async fn serve(prepared: Prepared, context: daemon::Context) -> anyhow::Result<E
     let mut watchdog = std::pin::pin!(beat::collect(&beats, &context));
     let ended = loop {
         tokio::select! {
+            biased;
             () = context.stop().cancelled() => break None,
             ended = tasks.join_next() => break ended,
             () = reloads.next() => {
@@ -213,6 +238,7 @@ impl Workshop {
         given: Option<std::net::TcpListener>,
         work: &mut Work,
         stop: &Stop,
+        context: &daemon::Context,
     ) -> anyhow::Result<Option<String>> {
         let Some(http) = &self.settings.http else { return Ok(None) };
         let listener = match given {
@@ -231,11 +257,16 @@ impl Workshop {
             encryption: self.encryption.clone(),
             most_connections: http.most_connections,
             metrics: Arc::clone(&self.metrics),
+            idle_exit: self.arguments.idle_exit,
         };
         let (stop, beat) = (stop.work.clone(), Arc::new(Beat::default()));
         work.beats.push(Arc::clone(&beat));
+        let whole = context.stop().clone();
         work.tasks.spawn(async move {
-            server.run(stop, GRACE, beat).await;
+            if server.run(stop, GRACE, beat).await {
+                tracing::info!(event = "idle", "nobody was connected for a while: ending, as was asked for");
+                whole.cancel();
+            }
             Ok(())
         });
         Ok(Some(address))
@@ -294,6 +325,7 @@ impl Workshop {
                     event = "reload_refused",
                     "the configuration read anew is refused: what was in force stays"
                 );
+                context.set_refused(true);
                 problems.list().iter().for_each(|problem| tracing::error!("the configuration is refused: {problem}"));
                 return;
             }
@@ -308,6 +340,7 @@ impl Workshop {
             context.set_log_level(Level::from_setting(&settings.loglevel));
         }
         self.live.replace(parts);
+        context.set_refused(false);
         tracing::info!(
             event = "reloaded",
             "the configuration was read anew: users, policies, keys and limits are in force"
@@ -323,8 +356,11 @@ fn status_line(metrics: &Metrics, address: Option<&str>, service: Option<&Servic
         "" => "not connected to a broker".to_owned(),
         broker => format!("connected to {broker}"),
     }));
+    let (logins, refused) = metrics.login_counts();
     let (signed, denied) = (metrics.signatures(Signature::Allowed), metrics.signatures(Signature::Denied));
-    parts.push(format!("{signed} requests signed, {denied} denied, {} passwords compared", memory.comparisons()));
+    let compared = memory.comparisons();
+    parts.push(format!("{logins} logins, {refused} refused, {compared} passwords compared"));
+    parts.push(format!("{signed} requests signed, {denied} denied"));
     parts.join("; ")
 }
 

@@ -166,9 +166,13 @@ impl Site {
             encryption,
             most_connections: http.most_connections,
             metrics: Arc::clone(&metrics),
+            idle_exit: None,
         };
         let stop = CancellationToken::new();
-        let task = tokio::spawn(server.run(stop.clone(), Duration::from_secs(5), Arc::default()));
+        let serving = server.run(stop.clone(), Duration::from_secs(5), Arc::default());
+        let task = tokio::spawn(async move {
+            let _is_idle = serving.await;
+        });
         Running { address, stop, task: AbortOnDropHandle::new(task) }
     }
 }

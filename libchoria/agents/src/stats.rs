@@ -4,6 +4,7 @@ use protocol::{Counter as ProtocolCounter, Version};
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
+use tokio::sync::Notify;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,6 +51,8 @@ pub struct Stats {
     protocol: [[AtomicU64; 4]; 2],
     /// Unix seconds; 0 is never.
     last_accepted: AtomicU64,
+    /// That something came.
+    arrival: Notify,
 }
 
 /// The counters at one moment. As JSON they are what the status file holds (spec 04 §4.3), without our own ones.
@@ -220,6 +223,12 @@ impl Stats {
     pub fn accepted(&self, now: SystemTime) {
         let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         self.last_accepted.store(seconds, Ordering::Relaxed);
+        self.arrival.notify_one();
+    }
+
+    /// Completes once a request was accepted since it completed last; for one waiter.
+    pub async fn arrived(&self) {
+        self.arrival.notified().await;
     }
 
     /// When a request was last accepted, in unix seconds; `None` if never.

@@ -16,7 +16,7 @@ use crate::reload::Reloader;
 use crate::run::{Ending, Run, StartError};
 use crate::settings::{ClientCertificates, Settings};
 use crate::surroundings::Surroundings;
-use daemon::Sockets;
+use daemon::{Beat, Sockets};
 use network::ServerAddress;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -59,6 +59,8 @@ pub(crate) struct Parts {
     pub(crate) sockets: Sockets,
     /// Where the nats-server that runs now serves its monitoring.
     pub(crate) monitoring: watch::Sender<Option<SocketAddr>>,
+    /// Of the loop that answers nats-server's questions.
+    pub(crate) beat: Arc<Beat>,
 }
 
 /// A broker that was started. Dropping it kills nats-server.
@@ -66,6 +68,7 @@ pub(crate) struct Parts {
 pub struct Running {
     status: watch::Receiver<Status>,
     exporter: Arc<Exporter>,
+    beat: Arc<Beat>,
     task: AbortOnDropHandle<Result<(), StartError>>,
 }
 
@@ -184,6 +187,7 @@ impl Broker {
             front: None,
             sockets: surroundings.sockets.clone(),
             monitoring,
+            beat: Arc::default(),
         };
         Ok(Self(parts, policy_sender))
     }
@@ -207,7 +211,13 @@ impl Broker {
         let starting = Status { serving: false, text: format!("starting nats-server {}", self.0.program.version) };
         let (reporter, status) = watch::channel(starting);
         let exporter = Arc::new(self.0.exporter(status.clone()));
-        Running { status, exporter, task: AbortOnDropHandle::new(tokio::spawn(supervise(self.0, reporter, stop))) }
+        let beat = Arc::clone(&self.0.beat);
+        Running {
+            status,
+            exporter,
+            beat,
+            task: AbortOnDropHandle::new(tokio::spawn(supervise(self.0, reporter, stop))),
+        }
     }
 }
 
@@ -268,11 +278,16 @@ impl Running {
     /// As [`Running::wait`].
     pub async fn follow(mut self, context: &daemon::Context) -> Result<(), BrokerError> {
         let mut status = self.status.clone();
+        let beat = Arc::clone(&self.beat);
+        let mut asked = false;
         loop {
             let Status { serving, text } = status.borrow_and_update().clone();
             context.status(&text);
             if serving {
                 context.ready();
+            } else if std::mem::take(&mut asked) {
+                // There is nobody to answer for a while.
+                context.alive();
             }
             tokio::select! {
                 ended = self.end() => return ended,
@@ -281,7 +296,18 @@ impl Running {
                         return self.end().await;
                     }
                 }
-                () = context.asked_for_life() => context.alive(),
+                () = context.asked_for_life() => match serving {
+                    // Who can connect is decided by the callout: it must live for the broker to live.
+                    true => {
+                        asked = true;
+                        beat.ask();
+                    }
+                    false => context.alive(),
+                },
+                () = beat.answered() => {
+                    asked = false;
+                    context.alive();
+                }
             }
         }
     }

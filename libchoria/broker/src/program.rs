@@ -51,7 +51,9 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<(config::Settings, Options)>
 }
 
 fn read(arguments: &Arguments) -> anyhow::Result<config::Settings> {
-    Ok(config::load(&arguments.config, Kind::Server, &SystemEnvironment)?.check()?)
+    let mut inputs = config::load(&arguments.config, Kind::Server, &SystemEnvironment)?;
+    inputs.use_credentials("broker", &SystemEnvironment);
+    Ok(inputs.check()?)
 }
 
 /// What the page `/choria/` says.
@@ -67,6 +69,7 @@ fn about(config: &config::Settings, max_broker_clients: u32) -> About {
 }
 
 async fn serve(config: config::Settings, arguments: Arguments, context: daemon::Context) -> anyhow::Result<Exit> {
+    daemon::tell_of_credentials(&config.credentials());
     let settings = Settings::try_from(&config)?;
     let about = about(&config, settings.max_connections);
     let endpoint = match (Endpoint::given(context.sockets())?, &settings.statistics) {
@@ -79,6 +82,7 @@ async fn serve(config: config::Settings, arguments: Arguments, context: daemon::
     let reloader = broker.reloader(config);
     // SIGHUP before READY is answered too: what was read then is judged once the broker serves.
     let reloads = context.reloads();
+    let _questions = daemon::answer_status(&context, "Choria Broker", about.identity.clone());
     let running = broker.start(context.stop().clone());
     let _statistics = endpoint.map(|endpoint| {
         let serving = endpoint.serve(running.exporter(), about, context.stop().clone());
@@ -114,15 +118,19 @@ async fn obey_reloads(
         };
         match applied {
             Ok((changes, level)) => {
+                context.set_refused(false);
                 if !debug {
                     context.set_log_level(level);
                 }
                 tell(&changes);
             }
-            Err(error) => tracing::error!(
-                event = "reload_refused",
-                "the configuration read anew is refused and what was in force stays in force: {error:#}"
-            ),
+            Err(error) => {
+                context.set_refused(true);
+                tracing::error!(
+                    event = "reload_refused",
+                    "the configuration read anew is refused and what was in force stays in force: {error:#}"
+                );
+            }
         }
         context.reloaded();
     }

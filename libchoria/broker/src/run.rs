@@ -173,7 +173,7 @@ impl Run {
         let internal = internal::connect(&access, "choria-broker internal", &login).await?;
         let mut keeper = keep_streams(parts, &process, &internal);
         keeper.settled(FIRST_STREAMS).await;
-        callout.begin(service);
+        callout.begin(service, parts);
         if parts.peers.is_empty() {
             // Nothing but a full or broken disk delays the streams of a broker alone.
             keeper.settled(LATER_STREAMS).await;
@@ -401,7 +401,7 @@ impl Callout {
     /// Puts a new service in the place of one that does not answer.
     async fn replace(&mut self, parts: &Parts) {
         match self.subscribe(parts).await {
-            Ok(service) => self.begin(service),
+            Ok(service) => self.begin(service, parts),
             Err(error) => {
                 tracing::error!("the callout could not be started again: {error}");
                 tokio::time::sleep(CALLOUT_PAUSE).await;
@@ -410,10 +410,10 @@ impl Callout {
     }
 
     /// Lets `service` answer. One that answered before ends only now: between two there is never none.
-    fn begin(&mut self, service: Service) {
+    fn begin(&mut self, service: Service, parts: &Parts) {
         self.task.abort_all();
         self.task = JoinSet::new();
-        self.task.spawn(service.run());
+        self.task.spawn(service.run(Arc::clone(&parts.beat)));
     }
 }
 

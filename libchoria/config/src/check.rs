@@ -19,7 +19,7 @@ impl Inputs {
     /// # Errors
     /// [`Problems`] with every value that is not readable by its type, breaks its rule, or does not fit the others.
     pub fn check(self) -> Result<Settings, Problems> {
-        let mut problems = Vec::new();
+        let mut problems = self.unresolved.clone();
         let mut values = BTreeMap::new();
         for info in keys::table() {
             let (lines, place) = self.lines(info.name);

@@ -3,7 +3,7 @@
 use crate::build;
 use crate::environment::{Environment, identity};
 use crate::keys;
-use crate::problems::Warning;
+use crate::problems::{Problem, Warning};
 use crate::secret::shown;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -65,6 +65,8 @@ pub struct Inputs {
     /// Typed keys that an environment variable replaces: key, variable, text.
     pub(crate) variables: Vec<(&'static str, &'static str, String)>,
     pub(crate) warnings: Vec<Warning>,
+    /// Values that name a credential which cannot be had; their keys are not given.
+    pub(crate) unresolved: Vec<Problem>,
     pub(crate) protection: Protection,
     pub(crate) home: Option<PathBuf>,
     /// The name of this node for files that do not say it.
@@ -110,6 +112,7 @@ impl Inputs {
             given: BTreeMap::new(),
             variables: variables.collect(),
             warnings: Vec::new(),
+            unresolved: Vec::new(),
             protection: Protection::default(),
             home: environment.home(),
             host_identity: None,

@@ -33,6 +33,7 @@ mod text;
 mod value;
 
 pub use brand::{branded, branded_page};
+pub use credentials::{CredentialError, find_credential, with_credentials};
 pub use duration::{InvalidDuration, parse_duration};
 pub use environment::{Environment, FixedEnvironment, SystemEnvironment};
 pub use inputs::{Inputs, Kind, Place, Protection};

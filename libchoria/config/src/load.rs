@@ -1,9 +1,10 @@
 //! The edge: finds and reads the files and hands their texts on.
 
 use crate::build;
+use crate::credentials::expand;
 use crate::environment::Environment;
 use crate::inputs::{Given, Inputs, Kind, Place};
-use crate::problems::{LoadError, Warning};
+use crate::problems::{LoadError, Problem, Warning};
 use crate::text::{Line, lines};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -73,8 +74,17 @@ impl Reader<'_> {
             match line {
                 Line::Setting { number, key, value } => {
                     let place = Place::Line { file: Arc::clone(&file), line: number };
-                    let given = Given { text: value.to_owned(), place };
-                    self.inputs.given.entry(format!("{prefix}{key}")).or_default().push(given);
+                    let key = format!("{prefix}{key}");
+                    match expand(value, self.environment) {
+                        Ok(text) => {
+                            let given = Given { text: text.into_owned(), place };
+                            self.inputs.given.entry(key).or_default().push(given);
+                        }
+                        Err(error) => {
+                            let (value, rule) = (value.to_owned(), error.to_string());
+                            self.inputs.unresolved.push(Problem { place, key, value, rule });
+                        }
+                    }
                 }
                 Line::Ignored { number, text } => {
                     let place = Place::Line { file: Arc::clone(&file), line: number };

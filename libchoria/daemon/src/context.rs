@@ -5,7 +5,8 @@ use crate::notify::Notifier;
 use crate::sockets::Sockets;
 use crate::watchdog::Watchdog;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,9 @@ struct House {
     reloads: watch::Sender<u64>,
     level: LevelHandle,
     sockets: Sockets,
+    name: &'static str,
+    started: Instant,
+    ready: AtomicBool,
 }
 
 /// Requests to read the configuration anew, one for each SIGHUP; several that come while one is handled count as one.
@@ -28,7 +32,7 @@ struct House {
 pub struct Reloads(watch::Receiver<u64>);
 
 impl Context {
-    pub(crate) fn new(level: LevelHandle, sockets: Sockets) -> Self {
+    pub(crate) fn new(name: &'static str, level: LevelHandle, sockets: Sockets) -> Self {
         Self(Arc::new(House {
             stop: CancellationToken::new(),
             notifier: Notifier::from_environment(),
@@ -36,6 +40,9 @@ impl Context {
             reloads: watch::Sender::new(0),
             level,
             sockets,
+            name,
+            started: Instant::now(),
+            ready: AtomicBool::new(false),
         }))
     }
 
@@ -62,7 +69,34 @@ impl Context {
             );
         }
         self.0.watchdog.alive();
-        self.0.notifier.ready();
+        // Said once: during a reload it would mean that the reload is over.
+        if !self.0.ready.swap(true, Ordering::Relaxed) {
+            self.0.notifier.ready();
+        }
+    }
+
+    /// Whether [`ready`](Self::ready) was said.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.0.ready.load(Ordering::Relaxed)
+    }
+
+    /// The daemon's name, as in [`Options`](crate::Options).
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    /// How long the process runs.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        self.0.started.elapsed()
+    }
+
+    /// What `systemctl status` shows.
+    #[must_use]
+    pub fn line(&self) -> String {
+        self.0.notifier.line()
     }
 
     /// Shows `text`, one line, in `systemctl status`.
@@ -99,6 +133,11 @@ impl Context {
         self.0.notifier.ready();
     }
 
+    /// Whether what was read at the last reload was refused: the status line says so until a reload succeeds.
+    pub fn set_refused(&self, refused: bool) {
+        self.0.notifier.set_note(refused.then_some(REFUSED).unwrap_or_default());
+    }
+
     /// Changes what is logged from now on.
     pub fn set_log_level(&self, level: Level) {
         self.0.level.set(level);
@@ -130,6 +169,9 @@ impl Context {
         }
     }
 }
+
+/// In the status line after a reload that changed nothing.
+const REFUSED: &str = "THE CONFIGURATION READ ANEW WAS REFUSED, see the log";
 
 impl Reloads {
     /// Completes at the next request; never once the daemon is gone.

@@ -10,6 +10,13 @@ pub fn credential(name: &str) -> Option<PathBuf> {
     find(Path::new(&directory), name)
 }
 
+/// Logs which keys took a credential of the service manager because the configuration says nothing about them.
+pub fn tell_of_credentials(taken: &[(&str, PathBuf)]) {
+    for (key, file) in taken {
+        tracing::info!(key, file = %file.display(), "{key} is not set and is the credential {}", file.display());
+    }
+}
+
 fn find(directory: &Path, name: &str) -> Option<PathBuf> {
     let mut parts = Path::new(name).components();
     let plain = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));

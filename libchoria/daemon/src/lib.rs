@@ -21,6 +21,8 @@
 //! | `context` | [`Context`], what the work may ask for |
 //! | `exit` | [`Exit`] and the exit codes |
 //! | `notify`, `watchdog` | systemd's notifications, and signs of life |
+//! | `status_socket` | [`answer_status`]: `io.choria.Daemon`, what local tools may ask |
+//! | `beat` | [`Beat`]: a sign of life that comes from a loop which is not the daemon's own |
 //! | `store` | [`Context::keep`]: descriptors that outlive a restart |
 //! | [`logging`] | journal, standard error or JSON file |
 //! | `redact` | [`redact_tokens`], for text of others that is passed on to the log |
@@ -30,6 +32,7 @@
 //!
 //! Works the same without systemd: then nothing is notified and the log goes to standard error.
 
+mod beat;
 mod context;
 mod credentials;
 mod exit;
@@ -40,12 +43,15 @@ mod pid_file;
 mod redact;
 mod run;
 pub mod sockets;
+mod status_socket;
 mod store;
 mod watchdog;
 
+pub use beat::Beat;
 pub use context::{Context, Reloads};
-pub use credentials::credential;
+pub use credentials::{credential, tell_of_credentials};
 pub use exit::{Exit, RESTART_EXIT_CODE, fail};
 pub use redact::redact_tokens;
-pub use run::{Options, Threads, run};
+pub use run::{Options, Threads, parse_idle, run};
 pub use sockets::{SocketError, Sockets};
+pub use status_socket::answer_status;

@@ -63,6 +63,15 @@ impl Options {
     }
 }
 
+/// Reads the value of `--idle-exit`.
+///
+/// # Errors
+/// It is no duration, or none at all.
+pub fn parse_idle(text: &str) -> Result<Duration, String> {
+    let time = config::parse_duration(text).map_err(|error| error.to_string())?;
+    if time.is_zero() { Err("it would end at once; give at least 1s".to_owned()) } else { Ok(time) }
+}
+
 /// Starts log, runtime and signal handling, runs `work` to its end and gives the exit code for `main`.
 ///
 /// SIGTERM and SIGINT cancel [`Context::stop`] at any time, before READY too; when `work` has not ended
@@ -78,7 +87,7 @@ where
         Ok(level) => level,
         Err(error) => return crate::exit::fail(options.name, &error),
     };
-    let context = Context::new(level, sockets);
+    let context = Context::new(options.name, level, sockets);
     let name = options.name;
     // Asked for now: when the file is replaced later, the system calls it deleted.
     let program = std::env::current_exe();

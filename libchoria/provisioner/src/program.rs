@@ -74,6 +74,7 @@ pub(crate) fn read_choria(
 ) -> anyhow::Result<config::Settings> {
     let mut inputs: Inputs = config::load(path, Kind::client(environment), environment)
         .with_context(|| "the Choria configuration of the provisioner, see --choria-config")?;
+    inputs.use_credentials("provisioner", environment);
     inputs.default_user(USER);
     inputs.set(keys::COLLECTIVES.name(), COLLECTIVE);
     inputs.set(keys::MAIN_COLLECTIVE.name(), COLLECTIVE);
@@ -89,10 +90,12 @@ async fn serve(settings: Settings, config: config::Settings, context: daemon::Co
     tracing::info!("Choria Provisioner version {} starting", agents::VERSION);
     settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    daemon::tell_of_credentials(&config.credentials());
     let mut parts = Parts::from_settings(&settings, &config, SystemTime::now())?;
     parts.context = Some(context.clone());
     let (connector, monitored) = (Arc::clone(&parts.network.counters), settings.clone());
     let endpoint = listen(&settings, context.sockets()).await?;
+    let _questions = daemon::answer_status(&context, "Choria Provisioner", config.identity().to_string());
     let running = Provisioner::build(settings, parts).start();
     let _metrics = endpoint.map(|endpoint| monitor(endpoint, &monitored, &config, &running, connector, context.stop()));
     // Waiting for a broker must hold up neither a boot nor a shutdown.

@@ -440,8 +440,12 @@ impl Session<'_> {
         }
         self.status = Status { shown: Some(Instant::now()), changed: false };
         let provisioned = self.work.counts.value(Counter::Provisioned);
-        let paused = if *self.paused.borrow() { "Paused, another provisioner leads; " } else { "" };
-        self.work.status(&format!("{paused}{waiting} waiting, {busy} busy, {provisioned} provisioned"));
+        let standing = match (*self.paused.borrow(), self.work.settings.leader_election) {
+            (true, _) => "Paused, another provisioner leads; ",
+            (false, true) => "Leading; ",
+            (false, false) => "",
+        };
+        self.work.status(&format!("{standing}{waiting} waiting, {busy} busy, {provisioned} provisioned"));
     }
 }
 

@@ -107,6 +107,7 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<(Start, Options)> {
 /// What the files say, under the arguments' protections; not judged yet.
 pub(crate) fn read(path: &Path, arguments: &Arguments) -> Result<Inputs, LoadError> {
     let mut inputs = config::load(path, Kind::Server, &SystemEnvironment)?;
+    inputs.use_credentials("server", &SystemEnvironment);
     if let (Some(name), None) = (&arguments.identity, inputs.text(keys::IDENTITY.name())) {
         inputs.set(keys::IDENTITY.name(), name.as_str());
     }
@@ -128,6 +129,7 @@ async fn serve(start: Start, context: daemon::Context) -> anyhow::Result<Exit> {
     let file = config.config_file().unwrap_or(Path::new("none")).display().to_string();
     tracing::info!("Choria Server version {VERSION} starting with config {file} using protocol version 2");
     config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    daemon::tell_of_credentials(&config.credentials());
     context.status("Connecting to the broker");
 
     let now = SystemTime::now();

@@ -43,6 +43,7 @@ impl Reloader {
         match new.and_then(|new| self.take_over(new, handle, SystemTime::now())) {
             Ok(Reloaded { changed, waiting, level }) => {
                 context.set_log_level(level);
+                context.set_refused(false);
                 let changed = if changed.is_empty() { "no key changed".to_owned() } else { changed.join(", ") };
                 tracing::info!(
                     "the configuration was read anew: {changed}; facts, classes, token and seed were read anew"
@@ -52,6 +53,7 @@ impl Reloader {
                 }
             }
             Err(error) => {
+                context.set_refused(true);
                 // One entry per problem, so that each is found by its own words.
                 let text = format!("{error:#}");
                 let mut lines = text.lines();

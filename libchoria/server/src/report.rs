@@ -43,11 +43,24 @@ impl Reporter {
             let node = self.handle.node();
             let server = connection.connected_server().unwrap_or_default();
             self.write_file(&node, &server);
-            self.show(&server, node.stats.counts(), connection.status().dropped_messages, token.as_deref());
+            let show = || {
+                let dropped = connection.status().dropped_messages;
+                let last = node.stats.last_accepted();
+                self.show(&server, node.stats.counts(), dropped, age(last, SystemTime::now()), token.as_deref());
+            };
+            show();
+            let line_follows = async {
+                loop {
+                    self.arrived(&node).await;
+                    sleep(STATUS_LINE_PAUSE).await;
+                    show();
+                }
+            };
             tokio::select! {
                 () = self.interval() => {}
                 // The sender lives as long as the connection, which is ours.
                 changed = changes.wait_for(|state| (*state == State::Connected) == server.is_empty()) => drop(changed),
+                () = line_follows => {}
             }
         }
     }
@@ -59,6 +72,14 @@ impl Reporter {
             self.check_token(SystemTime::now());
             self.write_file(&self.handle.node(), "");
             self.interval().await;
+        }
+    }
+
+    /// Completes when there is something new for the line, and somebody who looks at it.
+    async fn arrived(&self, node: &Node) {
+        match &self.context {
+            Some(context) if context.is_supervised() => node.stats.arrived().await,
+            _ => std::future::pending().await,
         }
     }
 
@@ -135,14 +156,16 @@ impl Reporter {
         }
     }
 
-    fn show(&self, server: &str, counts: Counts, dropped: u64, token: Option<&str>) {
+    fn show(&self, server: &str, counts: Counts, dropped: u64, last: Option<Duration>, token: Option<&str>) {
         let Some(context) = &self.context else { return };
-        context.status(&line(server, counts, dropped, token));
+        context.status(&line(server, counts, dropped, last, token));
     }
 }
 
 /// One line about a server that had a connection.
-pub(crate) fn line(server: &str, counts: Counts, dropped: u64, token: Option<&str>) -> String {
+///
+/// `last` is how long ago the last request came.
+pub(crate) fn line(server: &str, counts: Counts, dropped: u64, last: Option<Duration>, token: Option<&str>) -> String {
     let mut line = if server.is_empty() {
         "Reconnecting to the broker".to_owned()
     } else {
@@ -161,10 +184,24 @@ pub(crate) fn line(server: &str, counts: Counts, dropped: u64, token: Option<&st
     for (count, what) in troubles.into_iter().filter(|(count, _)| *count > 0) {
         line.push_str(&format!(", {count} {what}"));
     }
+    if let Some(last) = last {
+        let ago = match last.as_secs() {
+            0..60 => "less than a minute".to_owned(),
+            60..120 => "a minute".to_owned(),
+            _ => token::rough(last),
+        };
+        line.push_str(&format!("; last request {ago} ago"));
+    }
     if let Some(token) = token {
         line.push_str(&format!("; {token}"));
     }
     line
+}
+
+/// The time since `last`, in unix seconds.
+pub(crate) fn age(last: Option<u64>, now: SystemTime) -> Option<Duration> {
+    let last = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(last?))?;
+    Some(now.duration_since(last).unwrap_or_default())
 }
 
 fn expiry(node: &Node) -> Option<SystemTime> {
@@ -173,6 +210,8 @@ fn expiry(node: &Node) -> Option<SystemTime> {
 
 /// How often the status line is renewed where no status file asks for more.
 const STATUS_LINE_INTERVAL: Duration = Duration::from_secs(60);
+/// The status line follows requests at most this often.
+const STATUS_LINE_PAUSE: Duration = Duration::from_secs(2);
 /// How often the token's file is looked at where nobody is told of anything else.
 const TOKEN_INTERVAL: Duration = Duration::from_secs(300);
 
@@ -198,7 +237,27 @@ mod tests {
             ("", Counts::default(), 0, token, "Reconnecting to the broker; the token in /t expires in 6 days"),
         ];
         for (server, counts, dropped, token, expected) in rows {
-            assert_eq!(line(server, counts, dropped, token), expected);
+            assert_eq!(line(server, counts, dropped, None, token), expected);
+        }
+    }
+
+    #[test]
+    fn the_line_tells_the_age_of_the_last_request() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(10_000);
+        let rows = [
+            (None, ""),
+            (Some(10_003), "; last request less than a minute ago"),
+            (Some(9_990), "; last request less than a minute ago"),
+            (Some(9_930), "; last request a minute ago"),
+            (Some(9_400), "; last request 10 minutes ago"),
+            (Some(1_000), "; last request 2 hours ago"),
+        ];
+        for (last, expected) in rows {
+            let line = line("tls://b:1", Counts::default(), 0, age(last, now), None);
+            assert_eq!(
+                line,
+                format!("Connected to tls://b:1; 0 requests answered, 0 filtered out, 0 invalid{expected}")
+            );
         }
     }
 }

@@ -122,7 +122,8 @@ impl Questions {
         let now = SystemTime::now();
         let broker = node.broker.connected_server();
         let dropped = node.broker.status().map_or(0, |status| status.dropped_messages);
-        let line = report::line(&broker, node.stats.counts(), dropped, None);
+        let last = report::age(node.stats.last_accepted(), now);
+        let line = report::line(&broker, node.stats.counts(), dropped, last, None);
         let mode = if node.provisioning { Mode::Provisioning } else { Mode::Fleet };
         let mut details = details(&node, &broker, now);
         if let Some(counts) = &self.submission {

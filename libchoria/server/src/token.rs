@@ -108,7 +108,7 @@ impl Stamp {
 }
 
 /// A duration for people: its largest unit only.
-fn rough(duration: Duration) -> String {
+pub(crate) fn rough(duration: Duration) -> String {
     let (count, unit) = match duration.as_secs() {
         seconds @ 0..120 => (seconds, "s"),
         seconds @ 120..7_200 => (seconds / 60, "minutes"),

@@ -20,4 +20,5 @@ mod service;
 mod settings;
 mod shelf;
 
-pub use program::{Arguments, parse_idle, run};
+pub use daemon::parse_idle;
+pub use program::{Arguments, run};

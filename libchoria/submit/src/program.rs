@@ -170,6 +170,7 @@ async fn reload(settings: &mut Settings, service: &Service, arguments: &Argument
     let new = match read.map_err(anyhow::Error::from).and_then(|read| read) {
         Ok(new) => new,
         Err(error) => {
+            context.set_refused(true);
             let text = format!("{error:#}");
             for line in text.lines() {
                 tracing::error!(
@@ -187,6 +188,7 @@ async fn reload(settings: &mut Settings, service: &Service, arguments: &Argument
     if !arguments.debug {
         context.set_log_level(new.level);
     }
+    context.set_refused(false);
     service.replace(new.submission.clone());
     *settings = new;
     if let Err(error) = service.check().await {
@@ -219,12 +221,3 @@ const MARGIN: usize = 1 << 20;
 
 /// Whatever the configuration allows: what is held in memory must end somewhere.
 const LARGEST_MESSAGE: usize = 64 << 20;
-
-/// Reads the value of `--idle-exit`.
-///
-/// # Errors
-/// It is no duration, or none at all.
-pub fn parse_idle(text: &str) -> Result<Duration, String> {
-    let time = config::parse_duration(text).map_err(|error| error.to_string())?;
-    if time.is_zero() { Err("it would end at once; give at least 1s".to_owned()) } else { Ok(time) }
-}

@@ -98,6 +98,12 @@ fn aaasvc() -> Command {
              audited.",
         )
         .arg(command.help(words))
+        .arg(
+            Arg::new("idle-exit")
+                .long("idle-exit")
+                .value_name("DURATION")
+                .help("End when nobody was connected for so long, such as 10m; the socket unit starts it at the next login"),
+        )
 }
 
 /// What all have.

@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// A listener with what answers on it.
@@ -30,6 +31,8 @@ pub(crate) struct Server {
     pub(crate) encryption: Option<Arc<Encryption>>,
     pub(crate) most_connections: usize,
     pub(crate) metrics: Arc<Metrics>,
+    /// Ends when nobody was connected for so long; `None`: never.
+    pub(crate) idle_exit: Option<Duration>,
 }
 
 /// The port cannot be had.
@@ -77,15 +80,28 @@ impl Server {
     /// `most_connections` are served at once and more wait in the system's queue. A connection has ten seconds for TLS,
     /// ten for the head of each request and as many until the next one begins, and lives for five minutes; then it ends
     /// with the answer to the request at hand, which clients are told.
-    pub(crate) async fn run(self, stop: CancellationToken, grace: Duration, beat: Arc<Beat>) {
+    ///
+    /// `true`: it ended because nobody was connected for [`idle_exit`](Self::idle_exit). Whoever connects after that
+    /// waits in the service manager's socket.
+    pub(crate) async fn run(self, stop: CancellationToken, grace: Duration, beat: Arc<Beat>) -> bool {
         let mut connections = JoinSet::new();
-        loop {
+        let (mut quiet_since, mut idle) = (Instant::now(), self.idle_exit);
+        let ended_idle = loop {
+            let has_nobody = connections.is_empty();
+            let idle_end = async {
+                match idle {
+                    Some(limit) => sleep_until(quiet_since + limit).await,
+                    None => std::future::pending().await,
+                }
+            };
             self.metrics.set_connections(connections.len());
             let has_room = connections.len() < self.most_connections;
             tokio::select! {
-                () = stop.cancelled() => break,
+                // Who is waiting already is served before an idle end.
+                biased;
+                () = stop.cancelled() => break false,
                 () = beat.asked() => beat.answer(),
-                Some(_ended) = connections.join_next(), if !connections.is_empty() => {}
+                Some(_ended) = connections.join_next(), if !connections.is_empty() => quiet_since = Instant::now(),
                 accepted = self.listener.accept(), if has_room => match accepted {
                     Ok((stream, peer)) => {
                         let connection = Connection {
@@ -96,19 +112,23 @@ impl Server {
                             stop: stop.child_token(),
                         };
                         connections.spawn(connection.serve(stream));
+                        // What was served is remembered for a while, so that nobody can repeat it.
+                        idle = self.idle_exit.map(|limit| limit.max(REMEMBERED));
                     }
                     Err(error) => {
                         tracing::warn!("a connection could not be accepted: {error}");
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 },
+                () = idle_end, if has_nobody => break true,
             }
-        }
+        };
         drop(self.listener);
         let ends = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(grace, ends).await.is_err() {
             tracing::warn!(connections = connections.len(), "stopping without waiting longer for requests over HTTP");
         }
+        ended_idle
     }
 }
 
@@ -174,6 +194,10 @@ impl Connection {
         tracing::debug!(address = %self.address, "a connection over HTTP ended: {why}");
     }
 }
+
+/// An idle end comes no earlier after the last connection: a login counts for a minute before and after its time, and
+/// that it was answered is known to this process alone.
+const REMEMBERED: Duration = Duration::from_secs(125);
 
 /// Connections that the kernel completes before they are accepted.
 const BACKLOG: u32 = 1024;

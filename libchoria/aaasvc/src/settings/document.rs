@@ -3,6 +3,7 @@
 //! Keys of our own, which the original ignores: `listen_address`, `monitor_address`, `max_connections`, `login_limits`,
 //! `okta_authenticator.tls_ca` and `okta_authenticator.organization`.
 
+use config::{Environment, find_credential};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -51,6 +52,27 @@ pub(crate) struct Document {
     pub(crate) max_connections: Option<usize>,
     #[serde(deserialize_with = "or_default")]
     pub(crate) login_limits: LoginLimits,
+}
+
+impl Document {
+    /// Keys of which nothing is said take the credential of their name, where the service manager has one.
+    pub(crate) fn use_credentials(&mut self, environment: &dyn Environment) {
+        let find = |name: &str| find_credential(&format!("choria.aaasvc.{name}"), environment);
+        let fill = |file: &mut PathBuf, name: &str| {
+            if file.as_os_str().is_empty() {
+                if let Some(found) = find(name) {
+                    *file = found;
+                }
+            }
+        };
+        fill(&mut self.tls_certificate, "tls.cert");
+        fill(&mut self.tls_key, "tls.key");
+        fill(&mut self.tls_ca, "tls.ca");
+        if let Some(signer) = &mut self.basicjwt_signer {
+            fill(&mut signer.signing_token, "jwt");
+            fill(&mut signer.signing_seed, "seed");
+        }
+    }
 }
 
 /// `basicjwt_signer` (spec 07 §6).

@@ -153,8 +153,12 @@ impl Settings {
     pub(crate) fn read(path: &Path, circumstances: Circumstances) -> Result<Self, Problems> {
         let read = std::fs::read_to_string(path);
         let text = Zeroizing::new(read.map_err(|source| Problem::Read { path: path.to_owned(), source })?);
+        let expanded = config::with_credentials(&text, &SystemEnvironment);
+        let failed = |(line, error)| Problem::Credential { path: path.to_owned(), line, error };
+        let text = Zeroizing::new(expanded.map_err(failed)?.into_owned());
         let parsed = serde_json::from_str(&text);
-        let document: Document = parsed.map_err(|source| Problem::Parse { path: path.to_owned(), source })?;
+        let mut document: Document = parsed.map_err(|source| Problem::Parse { path: path.to_owned(), source })?;
+        document.use_credentials(&SystemEnvironment);
         let mut judge = Judge { problems: Vec::new(), warnings: Vec::new(), circumstances };
         for key in document::unknown_keys(&text) {
             judge.warnings.push(format!("{}: the key {key} is not known and is ignored", path.display()));
@@ -420,6 +424,7 @@ impl Judge {
         let failed = |reason: String| Problem::ChoriaConfig { path: path.clone(), reason };
         let mut inputs = self
             .keep(config::load(&path, Kind::Server, &SystemEnvironment).map_err(|error| failed(error.to_string())))?;
+        inputs.use_credentials("aaasvc", &SystemEnvironment);
         inputs.set("rpcauthorization", "0");
         // Who asks for a signature has none, so nobody need be trusted.
         inputs.protect(config::Protection { validate_security: false, ..config::Protection::default() });

@@ -29,6 +29,16 @@ pub enum Problem {
         /// Where and what.
         source: serde_json::Error,
     },
+    /// It names a credential that cannot be had.
+    #[error("{path}:{line}: {error}", path = path.display())]
+    Credential {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+        /// Why.
+        error: config::CredentialError,
+    },
     /// The Choria configuration cannot be used.
     #[error("could not parse choria config {path}: {reason}", path = path.display())]
     ChoriaConfig {

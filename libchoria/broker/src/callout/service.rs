@@ -13,6 +13,7 @@ use crate::front::Peers;
 use crate::metrics::Metrics;
 use crate::sessions::{Place, Sessions};
 use async_nats::{Client, Message, Subscriber};
+use daemon::Beat;
 use futures_util::StreamExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -70,11 +71,11 @@ impl Service {
         Ok(Self { client, subscription, judge: Arc::new(judge) })
     }
 
-    /// Answers for ever; dropping the future ends it.
+    /// Answers for ever, and gives signs of life when `beat` asks; dropping the future ends it.
     ///
     /// # Errors
     /// [`ServiceError::Ended`] when it cannot go on.
-    pub(crate) async fn run(mut self) -> Result<(), ServiceError> {
+    pub(crate) async fn run(mut self, beat: Arc<Beat>) -> Result<(), ServiceError> {
         let queue = Arc::new(Queue::new(QUEUE));
         let mut workers = JoinSet::new();
         for _ in 0..workers_wanted() {
@@ -88,6 +89,7 @@ impl Service {
                         self.judge.metrics.dropped();
                     }
                 }
+                () = beat.asked() => beat.answer(),
                 ended = workers.join_next() => {
                     tracing::error!("a worker of the callout ended: {ended:?}");
                     return Err(ServiceError::Ended("a worker stopped"));

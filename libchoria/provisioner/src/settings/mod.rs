@@ -102,6 +102,8 @@ impl Settings {
         }
         let text = std::fs::read_to_string(path)
             .map_err(|error| fault(format!("the file cannot be read: {error}; name it with --config")))?;
+        let text = config::with_credentials(&text, &config::SystemEnvironment)
+            .map_err(|(line, error)| fault(format!("line {line}: {error}")))?;
         Self::parse(path, &text)
     }
 

@@ -69,7 +69,7 @@ pub fn prepare(
         Err(error) => return Err(error.into()),
     };
     let config = inputs.as_ref().map(|inputs| inputs.clone().check()).transpose()?;
-    let token = ProvisioningToken::find(&path);
+    let token = ProvisioningToken::find(&path, environment);
     let found = Found { token: describe(&token, now), config: config.as_ref().map(|config| configured(config, now)) };
     match (decide(&found, &path.display().to_string()), inputs, config) {
         (Decision::Fleet { note }, Some(inputs), Some(config)) => {

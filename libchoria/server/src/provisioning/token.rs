@@ -1,6 +1,6 @@
 //! The provisioning token of a node: where it is and what it must say, and what a build says without one (spec 06 §1).
 
-use config::build;
+use config::{Environment, build, find_credential};
 use network::{InvalidAddress, Search, ServerAddress, parse_addresses};
 use std::fmt;
 use std::io;
@@ -11,6 +11,9 @@ use tokens::{Invalid, KeyError, ProvisioningClaims, read_provisioning, read_toke
 
 /// Where the token is looked for when none is beside the configuration file.
 pub const SYSTEM_TOKEN: &str = build::PROVISIONING_TOKEN_FILE;
+
+/// The credential of a unit that is the token of its server.
+const CREDENTIAL: &str = "choria.provisioning.jwt";
 
 /// A `provisioning.jwt` that can be used, or what the build specification says in its place. Nobody has verified it: that
 /// is the business of broker and provisioner, to the node it is a configuration file.
@@ -63,13 +66,16 @@ pub enum InvalidToken {
 }
 
 impl ProvisioningToken {
-    /// The token for the configuration file `config`: `provisioning.jwt` beside it, else [`SYSTEM_TOKEN`], else what is
-    /// compiled in; `None` when neither file exists and nothing is.
+    /// The token for the configuration file `config`: `provisioning.jwt` beside it, else the service manager's credential
+    /// `choria.provisioning.jwt`, else [`SYSTEM_TOKEN`], else what is compiled in; `None` when none of the files exists and
+    /// nothing is.
     ///
     /// # Errors
     /// [`InvalidToken`]. A file that cannot be used is not passed over for what comes after it.
-    pub fn find(config: &Path) -> Result<Option<Self>, InvalidToken> {
-        for path in [config.with_file_name("provisioning.jwt"), PathBuf::from(SYSTEM_TOKEN)] {
+    pub fn find(config: &Path, environment: &dyn Environment) -> Result<Option<Self>, InvalidToken> {
+        let beside = Some(config.with_file_name("provisioning.jwt"));
+        let places = [beside, find_credential(CREDENTIAL, environment), Some(PathBuf::from(SYSTEM_TOKEN))];
+        for path in places.into_iter().flatten() {
             match Self::read(&path) {
                 Err(InvalidToken::File(KeyError::Read { source, .. })) if source.kind() == io::ErrorKind::NotFound => {}
                 found => return found.map(Some),
@@ -350,11 +356,12 @@ mod tests {
         let config = folder.path().join("server.conf");
         let beside = folder.path().join("provisioning.jwt");
         std::fs::write(&beside, claims(|_| {})).expect("written");
-        let found = ProvisioningToken::find(&config).expect("usable").expect("found");
+        let environment = config::FixedEnvironment::default();
+        let found = ProvisioningToken::find(&config, &environment).expect("usable").expect("found");
         assert_eq!(found.path(), Some(beside.as_path()));
         assert!(found.is_secret("s3cret") && !found.is_secret("s3cre") && !found.is_secret(""));
         assert!(!format!("{found:?}").contains("s3cret"));
         std::fs::write(&beside, "garbage").expect("written");
-        assert!(ProvisioningToken::find(&config).is_err());
+        assert!(ProvisioningToken::find(&config, &config::FixedEnvironment::default()).is_err());
     }
 }

@@ -30,7 +30,11 @@ impl Setup {
             None => readable(Path::new(SERVER_CONFIG))?,
         };
         let settings = match &file {
-            Some(file) => config::load(file, Kind::Server, &SystemEnvironment)?.check()?,
+            Some(file) => {
+                let mut inputs = config::load(file, Kind::Server, &SystemEnvironment)?;
+                inputs.ignore_credentials();
+                inputs.check()?
+            }
             None => Settings::builder().build()?,
         };
         let (settings, socket) =
