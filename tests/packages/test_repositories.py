@@ -106,6 +106,14 @@ def keys(tmp_path_factory):
     execute("gpgconf", "--homedir", home, "--kill", "all")
 
 
+@pytest.fixture(autouse=True)
+def agents(tmp_path):
+    """Ends the agents that dnf's gpg starts for the keys of each repository."""
+    yield
+    for folder in tmp_path.glob("cache/*/pubring"):
+        execute("gpgconf", "--homedir", folder, "--kill", "all")
+
+
 @pytest.fixture(scope="module")
 def web(tmp_path_factory):
     """A server on a free port, for all sites of this file: (folder, address, requested paths)."""
