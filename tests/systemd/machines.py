@@ -269,7 +269,7 @@ class Machine:
                     "USER": user or "root", "LOGNAME": user or "root", "LANG": "C.UTF-8", "SYSTEMD_PAGER": "cat", "SYSTEMD_COLORS": "0", **(env or {})}
         words += ["env", "--ignore-environment", *(f"{name}={value}" for name, value in settings.items())]
         if user:
-            words += ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
+            words += ["setpriv", f"--reuid={user}", f"--regid={self.run('id', '-g', user).stdout.strip()}", "--init-groups"]
         return words + (["sh", "-c", command[0]] if len(command) == 1 else [str(word) for word in command])
 
     def put(self, path, content, mode=0o644, owner="root:root"):
