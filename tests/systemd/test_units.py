@@ -76,6 +76,22 @@ def node(machine):
     machine.run("systemctl stop choria-server; rm /etc/choria/server.*; systemctl reset-failed")
 
 
+@pytest.fixture
+def broker(machine):
+    machine.run("set -e; cd /etc/choria; choria jwt keys broker.seed broker.public; choria jwt server broker.jwt units.example.net broker.public "
+                "/root/office/issuer.seed --collectives choria --validity 1d; chmod 600 broker.*")
+    yield machine
+    machine.run("systemctl stop choria-broker; rm -rf /etc/choria/broker.* /srv/streams; systemctl reset-failed")
+
+
+def write_broker(machine, store, group):
+    machine.put("/etc/choria/broker.conf", f"identity = units.example.net\nplugin.choria.broker_network = true\n"
+                f"plugin.choria.network.stream.store = {store}\nplugin.choria.use_srv = false\nplugin.security.provider = choria\n"
+                "plugin.security.choria.token_file = /etc/choria/broker.jwt\nplugin.security.choria.seed_file = /etc/choria/broker.seed\n"
+                f"plugin.security.issuer.names = choria\nplugin.security.issuer.choria.public = {machine.issuer}\n", mode=0o640)
+    machine.run(f"chgrp {group} /etc/choria/broker.*; chmod g+r /etc/choria/broker.*")
+
+
 def make_node(machine, folder, name):
     machine.run(f"set -e; mkdir -p {folder}; cd {folder}; choria jwt keys server.seed server.public --force; "
                 f"choria jwt server server.jwt {name} server.public /root/office/issuer.seed --collectives mcollective --validity 1d")
@@ -246,6 +262,14 @@ def test_instances_run_side_by_side(node):
     node.run("systemctl stop choria-server@two; rm -r /etc/choria/instances/*")
 
 
+def test_metrics_are_where_they_are_enabled(broker):
+    write_broker(broker, "/var/lib/choria/broker/streams", "choria-broker")
+    broker.run("systemctl enable choria-broker-metrics.socket; systemctl start choria-broker")
+    ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8222/choria/prometheus', timeout=10).read().decode())"
+    assert "choria_broker" in broker.run("python3", "-c", ask).stdout
+    broker.run("systemctl disable choria-broker-metrics.socket; systemctl stop choria-broker; rm -r /var/lib/choria/broker/streams")
+
+
 # What agents may do
 
 
@@ -315,22 +339,6 @@ def test_helpers_of_the_site_run_in_the_provisioners_sandbox(machine):
 
 
 # The broker's places
-
-
-@pytest.fixture
-def broker(machine):
-    machine.run("set -e; cd /etc/choria; choria jwt keys broker.seed broker.public; choria jwt server broker.jwt units.example.net broker.public "
-                "/root/office/issuer.seed --collectives choria --validity 1d; chmod 600 broker.*")
-    yield machine
-    machine.run("systemctl stop choria-broker; rm -rf /etc/choria/broker.* /srv/streams; systemctl reset-failed")
-
-
-def write_broker(machine, store, group):
-    machine.put("/etc/choria/broker.conf", f"identity = units.example.net\nplugin.choria.broker_network = true\n"
-                f"plugin.choria.network.stream.store = {store}\nplugin.choria.use_srv = false\nplugin.security.provider = choria\n"
-                "plugin.security.choria.token_file = /etc/choria/broker.jwt\nplugin.security.choria.seed_file = /etc/choria/broker.seed\n"
-                f"plugin.security.issuer.names = choria\nplugin.security.issuer.choria.public = {machine.issuer}\n", mode=0o640)
-    machine.run(f"chgrp {group} /etc/choria/broker.*; chmod g+r /etc/choria/broker.*")
 
 
 def test_streams_elsewhere_need_one_line(broker):
