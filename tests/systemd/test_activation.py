@@ -54,11 +54,21 @@ def arrived(site):
     return json.loads(site.ask("broker", "stream", "info", "CALLS", "--json", user="admin").stdout)["state"]["messages"]
 
 
+WAITING = f"""
+import glob, json
+for file in glob.glob("{SPOOL}/P*/*.msg"):
+    try:
+        message = json.load(open(file))
+    except FileNotFoundError:
+        continue  # delivered meanwhile
+    if message["subject"].startswith("local.calls."):
+        print(message["id"])
+"""
+
+
 def waiting(node):
     """The ids of the messages of these tests that are in the spool."""
-    script = f"cd {SPOOL} && python3 -c 'import glob, json; [print(m[\"id\"]) for m in map(json.load, map(open, glob.glob(\"P*/*.msg\"))) " \
-             "if m[\"subject\"].startswith(\"local.calls.\")]'"
-    return node.run(script).stdout.split()
+    return node.run("python3", "-c", WAITING).stdout.split()
 
 
 def kept(node):
@@ -74,7 +84,7 @@ def test_one_connection_lasts_over_restarts_and_an_upgrade(site, capsys):
                                                   "/var/tmp/calls/idle.go", user="caller")
     pids = set()
     for _ in range(RESTARTS):
-        busy.more()
+        busy.more(1)
         node.run("systemctl restart choria-submit && systemctl reset-failed choria-submit")
         pids.add(node.show("choria-submit", "MainPID")["MainPID"])
     assert len(pids) == RESTARTS
