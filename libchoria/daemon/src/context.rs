@@ -135,7 +135,7 @@ impl Context {
 
     /// Whether what was read at the last reload was refused: the status line says so until a reload succeeds.
     pub fn set_refused(&self, refused: bool) {
-        self.0.notifier.set_note(refused.then_some(REFUSED).unwrap_or_default());
+        self.0.notifier.set_note(if refused { REFUSED } else { "" });
     }
 
     /// Changes what is logged from now on.

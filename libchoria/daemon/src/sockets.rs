@@ -261,10 +261,7 @@ fn names(joined: &str, count: usize) -> Vec<String> {
 /// without a name of its own, which systemd calls `unknown` or by the name of the socket unit.
 fn position(names: &[&str], wanted: &str, program: Option<&str>) -> Option<usize> {
     let named = names.iter().position(|name| *name == wanted);
-    let program = match (named, program) {
-        (None, Some(program)) => program,
-        _ => return named,
-    };
+    let (None, Some(program)) = (named, program) else { return named };
     let nameless = |name: &str| matches!(name, "" | "unknown") || name.strip_suffix(".socket") == Some(program);
     let mut found = names.iter().enumerate().filter(|(_, name)| nameless(name)).map(|(position, _)| position);
     match (found.next(), found.next()) {
