@@ -132,27 +132,3 @@ def test_a_stopped_server_is_sent_messages_and_not_started(site):
     assert arrived(site) == before
     node.run("systemctl", "start", "choria-server")
     site.client.wait_for(lambda: arrived(site) == before + 1, what="the message arrives")
-
-
-def test_the_aaa_service_comes_and_goes_with_logins(site):
-    broker = site.broker
-    if "--idle-exit" not in broker.run("choria-aaasvc", "run", "--help").stdout:
-        pytest.skip("choria-aaasvc knows no --idle-exit: it cannot end when idle")
-    before = broker.get("/etc/choria/aaasvc.json")
-    settings = json.loads(before)
-    settings["basicjwt_signer"]["choria_service"] = False  # nobody could start it by the network
-    broker.put("/etc/choria/aaasvc.json", json.dumps(settings), mode=0o640, owner="root:choria-aaasvc")
-    broker.put("/etc/default/choria-aaasvc", "EXTRA_OPTS=--idle-exit 1s\n")
-    try:
-        broker.run("systemctl", "restart", "choria-aaasvc")
-        for _ in range(3):
-            broker.wait_active("choria-aaasvc.service", "inactive")
-            assert broker.active("choria-aaasvc.socket") == "active"
-            site.login("admin")
-        # Logins while it ends: nobody is told that it is gone.
-        for _ in range(20):
-            site.login("alice")
-        assert "failed" not in broker.run("systemctl", "list-units", "choria-*", "--all", "--plain", "--no-legend").stdout
-    finally:
-        broker.put("/etc/choria/aaasvc.json", before, mode=0o640, owner="root:choria-aaasvc")
-        broker.run("rm /etc/default/choria-aaasvc; systemctl restart choria-aaasvc")
