@@ -364,3 +364,29 @@ def test_a_broker_whose_files_are_roots_runs_as_root_without_capabilities(broker
     assert status["Uid"].split()[0] == "0" and status["CapBnd"] == status["CapEff"] == "0000000000000000"
     broker.run("systemd-analyze", "security", "--threshold=20", "choria-broker.service")
     broker.run("systemctl stop choria-broker; rm -r /etc/systemd/system/choria-broker.service.d; systemctl daemon-reload")
+
+
+def test_secrets_come_as_credentials(node):
+    """The seed is in plain text, the token encrypted for this machine; the configuration names neither."""
+    settings = "".join(line for line in node.get("/etc/choria/server.conf").splitlines(keepends=True) if "_file = " not in line)
+    node.put("/etc/choria/server.conf", settings)
+    node.run("set -e; cd /etc/choria; mkdir -p -m 700 /etc/credstore /etc/credstore.encrypted; mv server.seed /etc/credstore/choria.server.seed; "
+             "systemd-creds encrypt --name=choria.server.jwt server.jwt /etc/credstore.encrypted/choria.server.jwt 2>&1; rm server.jwt")
+    node.run("systemctl restart choria-server")
+    assert ping(node) == "units.example.net"
+    given = node.run("ls", "/run/credentials/choria-server.service").stdout.split()
+    assert given == ["choria.server.jwt", "choria.server.seed"]
+    node.add_user("nosy")
+    assert node.run("cat /run/credentials/choria-server.service/choria.server.seed", user="nosy", check=False).returncode
+    node.run("rm /etc/credstore/choria.server.seed")
+    assert node.run("systemctl restart choria-server", check=False).returncode
+    node.run("rm /etc/credstore.encrypted/choria.server.jwt")
+
+
+def test_other_roles_answer_on_their_sockets(broker):
+    write_broker(broker, "/var/lib/choria/broker/streams", "choria-broker")
+    broker.run("systemctl enable choria-broker-metrics.socket; systemctl start choria-broker")
+    assert "io.choria" in broker.run("varlinkctl info /run/choria/broker.sock").stdout
+    ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8222/choria/prometheus', timeout=10).read().decode())"
+    assert "choria_" in broker.run("python3", "-c", ask).stdout
+    broker.run("systemctl disable choria-broker-metrics.socket; systemctl stop choria-broker; rm -r /var/lib/choria/broker/streams")
