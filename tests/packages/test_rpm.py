@@ -291,6 +291,6 @@ def test_arguments_are_checked(tmp_path):
     for words, text in ((("--profile", "fast", "--output", tmp_path), "there is no profile fast"), (("--output",), "--output needs a value"),
                         (("--colour", "blue"), "unknown argument --colour"), ((), "--output must say"),
                         (("--output", tmp_path, "--channel", "beta"), "there is no channel beta"),
-                        (("--output", tmp_path, "--spec", "/nowhere.toml"), "there is no build specification")):
+                        (("--output", tmp_path, "--spec", "/nowhere.toml"), "the build specification /nowhere.toml cannot be read")):
         done = subprocess.run([str(built.ROOT / "rpm/package"), *map(str, words)], capture_output=True, text=True)
         assert done.returncode == 2 and text in done.stderr, words

@@ -16,6 +16,11 @@ from repository import Repository
 def pytest_configure(config):
     # Being told to end, everything is taken down as after Ctrl-C.
     signal.signal(signal.SIGTERM, stop)
+    config.addinivalue_line("markers", "late: runs after everything else, as something takes its time meanwhile")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker("late") is not None)
 
 
 def stop(*_):
