@@ -1,6 +1,6 @@
 //! The agent `load`: how busy a node is. An example of an agent that an organisation compiles in.
 //!
-//! It holds what such a crate needs: its metadata, one action, and [`agents`], which the build asks for. Clients read
+//! It holds what such a crate needs: its metadata, one action, and [`agents()`], which the build asks for. Clients read
 //! `ddl/load.json`.
 
 use agents::{Actions, Agent, Authorized, Metadata, Node, Rpc};
