@@ -531,7 +531,7 @@ fn the_units_name_what_is_there() {
     for line in [listens.as_str(), "FileDescriptorName=varlink", "SocketMode=0666", "DirectoryMode=0755"] {
         assert!(socket.lines().any(|own| own == line), "{line} is missing");
     }
-    for line in ["Type=notify", "CapabilityBoundingSet=", "PrivateNetwork=yes", "ProtectSystem=strict"] {
+    for line in ["Type=notify-reload", "CapabilityBoundingSet=", "PrivateNetwork=yes", "ProtectSystem=strict"] {
         assert!(service.lines().any(|own| own == line), "{line} is missing");
     }
     for never in ["PrivateUsers=yes", "choria-server.service", "network-online"] {
